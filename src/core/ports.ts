@@ -1,0 +1,230 @@
+import type { Readable } from "node:stream";
+import type { H1, ModulePath, Version } from "../protocol/brand.ts";
+import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+
+/**
+ * Where a file stands in a store: the request's own path without the leading slash (SPEC §7), such as
+ * `github.com/!azure/go-autorest/@v/v1.0.0.zip`, `rsc.io/quote/@v/list` or `rsc.io/quote/@latest`. Always `/`-separated,
+ * relative, already escaped for case-insensitive file systems. Made by `blobKey(request)` of protocol/goproxy.
+ */
+export type BlobKey = string;
+
+/** Bytes `start` (inclusive) to `end` (exclusive). */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Blob port: bytes under keys. It knows nothing of modules. Suite: test/suites/blob-store.ts
+// ---------------------------------------------------------------------------------------------------------------------
+
+export interface BlobStat {
+  /** Bytes. */
+  readonly size: number;
+  /** Changes whenever the content may have changed (disk: inode, size, mtime and ctime), for remembering what was verified. */
+  readonly revision: string;
+}
+
+/** An open blob. Whoever got it reads `bytes`, or calls `stream` once, or calls `discard`. */
+export interface Blob extends BlobStat {
+  /** Present when the store has the content in memory already; do not change it. */
+  readonly bytes?: Uint8Array;
+  /** The content, or the given part of it. Fails with `storage_failed` when the medium does. */
+  stream(range?: ByteRange): Readable;
+  /** Reads all of it. */
+  read(): Promise<Uint8Array>;
+  /** Frees what an unread blob holds (a file handle). Safe to call twice and after reading. */
+  discard(): void;
+}
+
+/** What is written: bytes, or a finished file on the local disk, which the store may take over by link or rename. */
+export type BlobContent = { readonly bytes: Uint8Array } | { readonly file: string; readonly size: number };
+
+/**
+ * Unknown keys are `undefined` or `false`, never an error. A key that is not relative, clean and inside the store is
+ * refused with `malformed_request`. A failing medium is `storage_failed`.
+ */
+export interface BlobStore {
+  /** Printable, such as `disk:/var/lib/sluice/modules`. */
+  readonly name: string;
+  stat(key: BlobKey): Promise<BlobStat | undefined>;
+  get(key: BlobKey): Promise<Blob | undefined>;
+  /** Write-once: the first writer wins, whoever comes later gets `exists` and changes nothing. A reader sees all or nothing. */
+  create(key: BlobKey, content: BlobContent): Promise<"created" | "exists">;
+  /** For mutable records (`list`, `@latest`, queries): atomically puts or replaces. */
+  replace(key: BlobKey, bytes: Uint8Array): Promise<void>;
+  delete(key: BlobKey): Promise<boolean>;
+  /** All keys below `prefix`, which is `""` or whole path elements: `a/b` lists `a/b/c` and never `a/bc`. Any order. */
+  list(prefix: string): AsyncIterable<BlobKey>;
+  /** Throws `storage_failed` when the store cannot be written now. For readiness. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Ledger port: facts about blobs. Suite: test/suites/ledger.ts
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What is known of an immutable file since it was committed or adopted. */
+export interface FileFacts {
+  readonly key: BlobKey;
+  readonly size: number;
+  /** Lowercase hex of the whole file. */
+  readonly sha256: string;
+  /** Of a zip (dirhash) or a go.mod; undefined for `.info`. */
+  readonly h1?: H1 | undefined;
+  /** The source's printable name; `adopted` when the file was found in the store without facts. */
+  readonly source: string;
+  /** Milliseconds since the epoch. */
+  readonly firstSeenAt: number;
+}
+
+/** When a mutable record was last confirmed by a source. */
+export interface Freshness {
+  readonly key: BlobKey;
+  readonly sha256: string;
+  readonly source: string;
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number;
+}
+
+export interface Ledger {
+  readonly name: string;
+  facts(key: BlobKey): Promise<FileFacts | undefined>;
+  /** First writer wins; answers the facts that stand. */
+  addFacts(facts: FileFacts): Promise<FileFacts>;
+  removeFacts(key: BlobKey): Promise<boolean>;
+  freshness(key: BlobKey): Promise<Freshness | undefined>;
+  setFreshness(freshness: Freshness): Promise<void>;
+  removeFreshness(key: BlobKey): Promise<boolean>;
+  /** Remembers a use, written in batches; never a write per call. */
+  touch(key: BlobKey, usedAt: number): void;
+  /** Milliseconds since the epoch, touches not yet written included. */
+  lastUsed(key: BlobKey): Promise<number | undefined>;
+  /** Facts with `prefix <= key`, in byte order of keys, for scrub and rebuild. */
+  listFacts(prefix: string): AsyncIterable<FileFacts>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Module store: blobs, ledger and integrity as one. What core reads and writes. Implemented in storage/module-store.ts
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A verified file. `bytes` when it is small or in the memory tier, else it streams, verified before the first byte. */
+export interface StoredFile {
+  readonly key: BlobKey;
+  readonly size: number;
+  readonly sha256: string;
+  /** The source it came from. */
+  readonly source: string;
+  readonly bytes?: Uint8Array | undefined;
+  stream(range?: ByteRange): Readable;
+  discard(): void;
+}
+
+export interface StoredRecord {
+  readonly key: BlobKey;
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
+  readonly source: string;
+  /** Milliseconds since the epoch; 0 when it was found in the store and no source confirmed it yet. */
+  readonly checkedAt: number;
+}
+
+export interface ModuleStore {
+  /** From memory only, synchronously: the hot path. */
+  peek(key: BlobKey): StoredFile | undefined;
+  /**
+   * An immutable file, checked against its recorded size and sha256 (or, when it has no facts, checked as `verify` would and
+   * adopted). A broken one is set aside, reported as `file_corrupt`, and answered as not stored, so that it is fetched again.
+   */
+  read(request: ModuleRequest): Promise<StoredFile | undefined>;
+  /** Keeps an immutable file; when another writer was first, answers the one that stands. `storage_failed` when it cannot. */
+  keep(request: ModuleRequest, content: BlobContent, facts: Omit<FileFacts, "key" | "firstSeenAt">): Promise<StoredFile>;
+  readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
+  keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;
+  /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
+  versions(modulePath: ModulePath): Promise<Version[]>;
+  touch(key: BlobKey): void;
+  /** A new, empty file name on the store's own file system for a zip under way. */
+  stagingFile(): Promise<string>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Structure, CRCs, sizes, names and h1 of a zip on disk or in memory. Runs off the main thread. Fails with `integrity`. */
+export interface ZipVerifier {
+  verify(content: BlobContent, modulePath: ModulePath, version: Version): Promise<{ readonly h1: H1; readonly sha256: string }>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Source port: where modules come from. Suite: test/suites/source.ts
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a source opened for a request. */
+export interface SourceResponse {
+  /** Printable name without secrets, such as `https://proxy.example.com`. */
+  readonly source: string;
+  /** Bytes, when the source said so. The body fails with `upstream_invalid` if it ends before or after. */
+  readonly size?: number | undefined;
+  /** Decoded bytes. Fails with an `upstream_*` code. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface FetchContext {
+  readonly signal: AbortSignal;
+  /** Who waits for it, for fair queues: an address or an identity. */
+  readonly client: string;
+}
+
+/**
+ * `receive` reads and checks one response. When it, or the body, fails with a retryable `upstream_*` code or `integrity`, the
+ * source may open the request again (from itself or, in a chain, from the next) and call `receive` anew; the fetch ends with
+ * the first `receive` that succeeds. When none does: `not_found` only if every source that was asked said so; otherwise the
+ * error that matters most to the client (SPEC §1.6).
+ */
+export interface Source {
+  readonly name: string;
+  fetch<T>(request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext): Promise<T>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Events: what operators are told. ops/ turns them into log lines and metrics.
+// ---------------------------------------------------------------------------------------------------------------------
+
+export type SluiceEvent =
+  | { readonly type: "file_stored"; readonly key: BlobKey; readonly source: string; readonly size: number }
+  | { readonly type: "file_corrupt"; readonly key: BlobKey; readonly reason: string }
+  | { readonly type: "store_failed"; readonly store: string; readonly operation: string; readonly error: Error }
+  | { readonly type: "integrity_failed"; readonly key: BlobKey; readonly source: string; readonly reason: string }
+  | { readonly type: "fetch_started"; readonly key: BlobKey }
+  | { readonly type: "fetch_ended"; readonly key: BlobKey; readonly outcome: string; readonly durationMs: number }
+  | {
+      readonly type: "upstream_attempt";
+      readonly upstream: string;
+      readonly key: BlobKey;
+      readonly attempt: number;
+      /** `ok`, or the error's code. */
+      readonly outcome: string;
+      readonly status: number | undefined;
+      /** Until the first byte of the body, in milliseconds. */
+      readonly firstByteMs: number | undefined;
+      readonly durationMs: number;
+      readonly error?: Error | undefined;
+    }
+  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
+
+export interface Events {
+  emit(event: SluiceEvent): void;
+}
+
+/** The wall clock and timers, so that tests own time. Milliseconds. */
+export interface Clock {
+  now(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}

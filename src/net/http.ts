@@ -1,0 +1,34 @@
+/** One outbound GET. */
+export interface HttpRequest {
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as Basic authorization, and only to the origin of `url`: a redirect to another origin does not get it. */
+  readonly credentials?: { readonly username: string; readonly password: string } | undefined;
+  readonly signal: AbortSignal;
+  /** The body fails with `upstream_invalid` behind this many decoded bytes. */
+  readonly maxBytes: number;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Lowercase names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** After redirects. */
+  readonly url: URL;
+  /** Of the decoded body, when the server said so and did not compress it. */
+  readonly size: number | undefined;
+  /** Decoded. Fails with an `upstream_*` code; a body shorter or longer than `Content-Length` is `upstream_invalid`. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Lets go of an unread body. Safe to call twice and after reading. */
+  discard(): void;
+}
+
+/**
+ * The one outbound gate. Fails with `upstream_failed` (connect, DNS, TLS, reset), `upstream_timeout`, `upstream_invalid`
+ * (not HTTP, too many redirects, downgrade) or `cancelled` (the caller's signal). Any status is an answer, not an error.
+ * Messages name host and cause and never userinfo.
+ */
+export interface HttpClient {
+  get(request: HttpRequest): Promise<HttpResponse>;
+  close(): Promise<void>;
+}

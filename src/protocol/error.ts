@@ -1,0 +1,22 @@
+/** What kind of rule of Go modules some input broke. */
+export type ProtocolErrorCode =
+  | "malformed_path"
+  | "malformed_version"
+  | "malformed_request"
+  | "malformed_pattern"
+  | "malformed_info"
+  | "malformed_gomod"
+  | "malformed_gosum"
+  | "malformed_zip"
+  | "zip_too_large";
+
+/** The one error that `protocol/` throws on bad input. The message is in go's own wording where go has one. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+  readonly code: ProtocolErrorCode;
+
+  constructor(code: ProtocolErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
