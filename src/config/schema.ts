@@ -1,0 +1,273 @@
+import { z } from "zod";
+import type { Secret } from "./secret.ts";
+import * as value from "./values.ts";
+
+/** What the file, the environment, the flags and the documentation call a setting, and what it means. */
+export interface SettingFacts {
+  readonly kind: "text" | "choice" | "boolean" | "integer" | "duration" | "size" | "path" | "list" | "tables";
+  /** As it would stand in the file. Without one the setting is optional, or its default is made by the loader. */
+  readonly default?: string | number | boolean | readonly string[] | undefined;
+  /** What the documentation says where `default` does not tell. */
+  readonly defaultDoc?: string;
+  /** In the file, where it is not the field's name in snake case without its unit. */
+  readonly key?: string;
+  /** A shorter variable than `SLUICE_<SECTION>_<KEY>`, which is understood too. */
+  readonly env?: string;
+  /** A command line option, without dashes. */
+  readonly flag?: string;
+  readonly doc: string;
+}
+
+export const settingFacts = z.registry<SettingFacts>();
+
+/** A table of the file. */
+export const sectionDocs = z.registry<{ readonly doc: string }>();
+
+function setting<Schema extends z.ZodType>(schema: Schema, facts: SettingFacts): Schema {
+  settingFacts.add(schema, facts);
+  return schema;
+}
+
+function section<Shape extends z.core.$ZodLooseShape>(doc: string, shape: Shape) {
+  return z.object(shape).register(sectionDocs, { doc });
+}
+
+const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+
+/** One `[[upstream.override]]`. A field that is not there is as in `[upstream]`. */
+export const overrideSchema = section("What is different for one upstream of the chain. May be repeated.", {
+  url: setting(value.text(), {
+    kind: "text",
+    doc: "The entry of the chain that this is about, without user name and password.",
+  }),
+  notFoundStatus: setting(value.clientErrors().default([]), {
+    kind: "list",
+    defaultDoc: "`[]`",
+    doc: "Statuses by which this upstream means “does not exist”, besides 404 and 410. Some answer 403 for a module they do not have.",
+  }),
+  caFile: setting(value.path().optional(), {
+    kind: "path",
+    doc: "PEM file of certificate authorities to trust for this upstream, besides the system's.",
+  }),
+  username: setting(value.text().optional(), { kind: "text", doc: "User name for Basic authorization." }),
+  passwordFile: setting(value.path().optional(), {
+    kind: "path",
+    doc: "File with the password or token. Line ends at its end do not count.",
+  }),
+  passwordEnv: setting(value.text().optional(), {
+    kind: "text",
+    doc: "Name of the environment variable with the password or token.",
+  }),
+  concurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  attempts: setting(value.integer({ min: 1, max: 20 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  connectTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+  firstByteTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+  idleTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+});
+
+/** Every setting. The field's name carries the unit; names outside follow from it (`settings.ts`). */
+export const configSchema = z.object({
+  server: section("The address clients use, and how long Sluice waits for them.", {
+    listen: setting(value.listenAddress(), {
+      kind: "text",
+      default: "127.0.0.1:3000",
+      env: "SLUICE_LISTEN",
+      flag: "listen",
+      doc: "Address and port. `:3000` is every address of the machine; port 0 is any free port. The default is reachable from this machine only.",
+    }),
+    basePath: setting(value.basePath(), {
+      kind: "text",
+      default: "",
+      env: "SLUICE_BASE_PATH",
+      flag: "base-path",
+      doc: "Path under which everything is served, such as `/go`, when a front end passes on only a part of its URLs.",
+    }),
+    trustedProxies: setting(value.addressRanges(), {
+      kind: "list",
+      default: [],
+      flag: "trusted-proxies",
+      doc: "IPs and CIDRs of the front ends whose `X-Forwarded-*` headers are believed. From anyone else they are ignored.",
+    }),
+    shutdownTimeoutMs: setting(value.duration(), {
+      kind: "duration",
+      default: "30s",
+      doc: "How long running answers may take after SIGTERM before they are cut.",
+    }),
+    maxUrlBytes: setting(value.integer({ min: 256, max: 65_536 }), {
+      kind: "integer",
+      default: 8192,
+      doc: "Longest request URL in bytes; longer ones are answered 414.",
+    }),
+    maxHeaderBytes: setting(value.integer({ min: 1024, max: 1_048_576 }), {
+      kind: "integer",
+      default: 16_384,
+      doc: "Largest request head in bytes; larger ones are answered 431.",
+    }),
+    headerTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "10s",
+      doc: "How long a client may take to send the head of its request.",
+    }),
+    keepAliveTimeoutMs: setting(value.duration(), {
+      kind: "duration",
+      default: "65s",
+      doc: "How long an idle connection stays open. Longer than the front end's own, so that it is never the server who hangs up first.",
+    }),
+  }),
+  store: section("Where modules are kept.", {
+    dataDir: setting(value.path(), {
+      kind: "path",
+      default: "./sluice-data",
+      env: "SLUICE_DATA_DIR",
+      flag: "data-dir",
+      doc: "Folder of the store. A relative path in the file counts from the file, elsewhere from the working directory.",
+    }),
+    memoryBytes: setting(value.size(), {
+      kind: "size",
+      default: "256MiB",
+      flag: "memory",
+      doc: "Memory for the files asked for most, in front of the disk. `0B` turns it off.",
+    }),
+    wholeFileLimitBytes: setting(value.size(), {
+      kind: "size",
+      default: "32MiB",
+      doc: "Files up to this size are kept in memory whole; larger ones are always read from disk.",
+    }),
+  }),
+  freshness: section(
+    "How long answers that can change stay fresh. Files of a version never change and are kept for ever.",
+    {
+      ttlMs: setting(value.duration(), {
+        kind: "duration",
+        default: "60s",
+        flag: "ttl",
+        doc: "How long a version list, `@latest`, or the answer for a branch or commit is served without asking again.",
+      }),
+      notFoundMs: setting(value.duration(), {
+        kind: "duration",
+        default: "30s",
+        doc: "How long “does not exist” is remembered.",
+      }),
+      staleWhileRevalidateMs: setting(value.duration(), {
+        kind: "duration",
+        default: "10m",
+        doc: "For how long after `ttl` an answer is served at once while a new one is fetched behind it. An older one waits for the source first, and is served when the source fails.",
+      }),
+    },
+  ),
+  fetch: section("How files come from the upstreams.", {
+    streamFromBytes: setting(value.size(), {
+      kind: "size",
+      default: "1MiB",
+      doc: "Zips larger than this are passed on to clients while they are fetched; the last block waits until the whole is verified.",
+    }),
+    totalTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "10m",
+      doc: "How long one fetch may take, with all its attempts and all upstreams.",
+    }),
+    verifyWorkers: setting(value.integer({ max: 256 }), {
+      kind: "integer",
+      default: 0,
+      doc: "Threads that verify zips. 0 is automatic, by the number of processors.",
+    }),
+    memoryFallbackBytes: setting(value.size(), {
+      kind: "size",
+      default: "512MiB",
+      doc: "Memory for zips under way when the disk cannot be written, all together.",
+    }),
+    clientWaitMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "5m",
+      doc: "How long a client waits for the first byte before it is answered 504. The fetch goes on without it.",
+    }),
+  }),
+  upstream: section("Where modules come from.", {
+    chain: setting(value.text(), {
+      kind: "text",
+      defaultDoc: "`GOPROXY` of Sluice's own environment, else Go's default",
+      flag: "chain",
+      doc: "The upstreams, in the grammar of `GOPROXY`: after a comma the next one is asked when this one does not have it, after a `|` also when it fails. `off` and `direct` end the chain.",
+    }),
+    private: setting(value.text(), {
+      kind: "text",
+      defaultDoc: "`GOPRIVATE` of Sluice's own environment, else empty",
+      flag: "private",
+      doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`.",
+    }),
+    noProxy: setting(value.text(), {
+      kind: "text",
+      defaultDoc: "`GONOPROXY` of Sluice's own environment, else what `private` is",
+      flag: "no-proxy",
+      doc: "Patterns of module paths whose names are never sent to any upstream, in the grammar of `GONOPROXY`. `none` is no pattern.",
+    }),
+    concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
+      kind: "integer",
+      default: 64,
+      doc: "Requests under way to one upstream at the same time.",
+    }),
+    maxWaiting: setting(value.integer({ min: 1 }), {
+      kind: "integer",
+      default: 10_000,
+      doc: "Fetches that may wait for their turn at one upstream; beyond that the answer is 503.",
+    }),
+    attempts: setting(value.integer({ min: 1, max: 20 }), {
+      kind: "integer",
+      default: 4,
+      doc: "Times one upstream is tried for one file before it counts as failed.",
+    }),
+    connectTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "10s",
+      doc: "How long connecting may take, DNS and TLS included.",
+    }),
+    firstByteTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "60s",
+      doc: "How long an upstream may think before its answer begins.",
+    }),
+    idleTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "30s",
+      doc: "How long an answer may pause between two pieces.",
+    }),
+    overrides: setting(z.array(overrideSchema, { error: "is not a list of tables; write [[upstream.override]]" }), {
+      kind: "tables",
+      default: [],
+      key: "override",
+      doc: "What is different for single upstreams, see below. In the environment: the same list as inline TOML.",
+    }),
+  }),
+  log: section("What is written to standard output.", {
+    level: setting(value.choice(logLevels), {
+      kind: "choice",
+      default: "info",
+      flag: "log-level",
+      doc: "The least that is written: `trace`, `debug`, `info`, `warn`, `error` or `silent`.",
+    }),
+    format: setting(value.choice(["auto", "json", "pretty"]), {
+      kind: "choice",
+      default: "auto",
+      flag: "log-format",
+      doc: "`json` is one object per line, `pretty` is made for reading, `auto` is `pretty` on a terminal and `json` elsewhere.",
+    }),
+    requests: setting(value.flag(), { kind: "boolean", default: true, doc: "One line per request." }),
+  }),
+});
+
+type Settings = z.infer<typeof configSchema>;
+
+/** What is different for one upstream, its files read. */
+export type UpstreamOverride = z.infer<typeof overrideSchema> & {
+  /** The content of `ca_file`: certificates in PEM. */
+  readonly ca?: string | undefined;
+  /** From `password_file` or `password_env`. */
+  readonly password?: Secret | undefined;
+};
+
+/** Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes. */
+export type Config = Readonly<Omit<Settings, "upstream">> & {
+  readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
+    readonly overrides: readonly UpstreamOverride[];
+  };
+};
