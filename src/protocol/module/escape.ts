@@ -6,6 +6,7 @@ import { parseModulePath } from "./path.ts";
 
 /** Writes `A` as `!a` (SPEC §2.4), so that file systems without case cannot mix up two paths. */
 export function escapePath(modulePath: ModulePath): EscapedPath {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the place where escaped paths are made
   return escapeUppercase(modulePath) as EscapedPath;
 }
 

@@ -102,18 +102,12 @@ function matchTokens(tokens: readonly Token[], name: string): boolean {
 /** How many bytes of the name the token takes; 0 when it does not match. */
 function matchedLength(token: Token, name: string, at: number): number {
   if (at === name.length) return 0;
-  switch (token.type) {
-    case "star":
-      return 0;
-    case "byte":
-      return token.code === name.charCodeAt(at) ? 1 : 0;
-    case "any":
-      return name.charAt(at) === "/" ? 0 : decodeChar(name, at).length;
-    case "class": {
-      const { code, length } = decodeChar(name, at);
-      return token.ranges.some(([low, high]) => low <= code && code <= high) === token.negated ? 0 : length;
-    }
-  }
+  if (token.type === "star") return 0;
+  if (token.type === "byte") return token.code === name.charCodeAt(at) ? 1 : 0;
+  if (token.type === "any" && name.charAt(at) === "/") return 0;
+  const { code, length } = decodeChar(name, at);
+  if (token.type === "any") return length;
+  return token.ranges.some(([low, high]) => low <= code && code <= high) === token.negated ? 0 : length;
 }
 
 /** The text as UTF-8, one char per byte: go's `*` and literals work on bytes. */

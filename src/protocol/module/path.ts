@@ -7,12 +7,17 @@ import { splitPathVersion } from "./major.ts";
 export function parseModulePath(text: string): ModulePath {
   const problem = modulePathProblem(text);
   if (problem !== undefined) throw malformedPath("module", text, problem);
-  return text as ModulePath;
+  return checked(text);
 }
 
 /** Like `parseModulePath`, undefined for what is no module path. */
 export function tryParseModulePath(text: string): ModulePath | undefined {
-  return modulePathProblem(text) === undefined ? (text as ModulePath) : undefined;
+  return modulePathProblem(text) === undefined ? checked(text) : undefined;
+}
+
+function checked(text: string): ModulePath {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the place where module paths are made
+  return text as ModulePath;
 }
 
 function modulePathProblem(text: string): string | undefined {

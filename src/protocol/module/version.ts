@@ -13,8 +13,9 @@ const INCOMPATIBLE = "+incompatible";
  */
 export function canonicalVersion(text: string): Version | undefined {
   const version = canonical(text);
-  if (version === undefined || version === text) return version as Version | undefined;
-  return (build(text) === INCOMPATIBLE ? text : version) as Version;
+  const keepsBuild = version !== undefined && version !== text && build(text) === INCOMPATIBLE;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the place where versions are made
+  return (keepsBuild ? text : version) as Version | undefined;
 }
 
 /** Reads a version that is canonical already, pseudo-versions included. Throws `malformed_version`. */
