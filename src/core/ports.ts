@@ -145,6 +145,8 @@ export interface ModuleStore {
   keep(request: ModuleRequest, content: BlobContent, facts: Omit<FileFacts, "key" | "firstSeenAt">): Promise<StoredFile>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;
+  /** Forgets a record that is no longer true, such as the answer for a deleted branch. */
+  dropRecord(request: ModuleRequest): Promise<void>;
   /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
   versions(modulePath: ModulePath): Promise<Version[]>;
   touch(key: BlobKey): void;

@@ -33,8 +33,8 @@ export interface ModuleInfo {
 
 /** Requests whose answer is such a JSON object. */
 export type InfoRequest =
-  | (FileRequest & { readonly kind: "info" })
-  | (RecordRequest & { readonly kind: "latest" })
+  | Extract<FileRequest, { readonly kind: "info" }>
+  | Extract<RecordRequest, { readonly kind: "latest" }>
   | QueryRequest;
 
 /** In the order go writes them. */

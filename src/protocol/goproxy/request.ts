@@ -12,14 +12,18 @@ import {
 import { isValid } from "../semver/index.ts";
 
 /** `/@v/list` and `/@latest`: their answers change as the module gets new versions. */
-export interface RecordRequest {
-  readonly kind: "list" | "latest";
+export type RecordRequest = ModuleOnly<"list"> | ModuleOnly<"latest">;
+
+interface ModuleOnly<Kind> {
+  readonly kind: Kind;
   readonly modulePath: ModulePath;
 }
 
 /** An immutable file of one version. `version` is canonical and has the major version of the module path. */
-export interface FileRequest {
-  readonly kind: "info" | "mod" | "zip";
+export type FileRequest = OneVersion<"info"> | OneVersion<"mod"> | OneVersion<"zip">;
+
+interface OneVersion<Kind> {
+  readonly kind: Kind;
   readonly modulePath: ModulePath;
   readonly version: Version;
 }

@@ -1,0 +1,36 @@
+import { LRUCache } from "lru-cache";
+import type { BlobKey, Clock } from "./ports.ts";
+
+/**
+ * Remembers for a short time that something does not exist. Since Go 1.24 the go command repeats every 4xx once, and
+ * `go get` probes every prefix of an import path, so most 404s are asked for in bunches. In memory only: a restart or a
+ * purge forgets them.
+ */
+export class NegativeCache {
+  readonly #entries: LRUCache<BlobKey, { readonly message: string; readonly expiresAt: number }>;
+  readonly #clock: Clock;
+  readonly #ttlMs: number;
+
+  constructor(options: { readonly clock: Clock; readonly ttlMs: number; readonly maxEntries?: number }) {
+    this.#clock = options.clock;
+    this.#ttlMs = options.ttlMs;
+    this.#entries = new LRUCache({ max: options.maxEntries ?? 20_000 });
+  }
+
+  /** The message of the remembered `not_found`, if it is still to be believed. */
+  get(key: BlobKey): string | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.expiresAt > this.#clock.now()) return entry.message;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  remember(key: BlobKey, message: string): void {
+    if (this.#ttlMs > 0) this.#entries.set(key, { message, expiresAt: this.#clock.now() + this.#ttlMs });
+  }
+
+  forget(key: BlobKey): void {
+    this.#entries.delete(key);
+  }
+}

@@ -1,0 +1,176 @@
+import type { QueryRequest, RecordRequest } from "../protocol/goproxy/index.ts";
+import { blobKey, formatInfo, formatList, maxInfoBytes, parseInfo, parseList } from "../protocol/goproxy/index.ts";
+import { LRUCache } from "lru-cache";
+import { type Answer, answerRecord } from "./answer.ts";
+import { parseFrom, readBody } from "./body.ts";
+import { isSluiceError } from "./errors.ts";
+import { sha256Of } from "./file-flights.ts";
+import { maxListBytes } from "./latest.ts";
+import type { BlobKey, Clock, Events, ModuleStore, Source, SourceResponse, StoredRecord } from "./ports.ts";
+import { Singleflight } from "./singleflight.ts";
+
+/** A request whose answer changes with time. */
+export type ChangingRequest = RecordRequest | QueryRequest;
+type LatestRequest = Extract<RecordRequest, { readonly kind: "latest" }>;
+
+export interface RecordOptions {
+  readonly store: ModuleStore;
+  readonly source: Source;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Answers of this age are fresh. */
+  readonly ttlMs: number;
+  /** Up to this long after the TTL the old answer is served while a new one is fetched behind it. */
+  readonly staleWhileRevalidateMs: number;
+  readonly totalTimeoutMs: number;
+  /** Makes an `@latest` for modules whose source has none. Fails with `not_found` when there is nothing to make it of. */
+  readonly deriveLatest: (request: LatestRequest, client: string) => Promise<{ readonly bytes: Uint8Array; readonly source: string }>;
+}
+
+
+
+/** After a source failed, how long the old answer is served without asking again: a dead source must not slow down every build. */
+const restAfterFailureMs = 15_000;
+/** How long a client waits for news when there is an old answer to give. */
+const patienceMs = 5_000;
+
+/** `list`, `@latest` and queries: fresh for a TTL, then revalidated, and served stale without limit when sources fail. */
+export class Records {
+  readonly #options: RecordOptions;
+  readonly #flights = new Singleflight<StoredRecord>();
+  readonly #failedAt = new LRUCache<BlobKey, number>({ max: 20_000 });
+
+  constructor(options: RecordOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  settled(): Promise<void> {
+    return this.#flights.settled();
+  }
+
+  /** What is stored, however old. */
+  async stored(request: ChangingRequest): Promise<Answer | undefined> {
+    const record = await this.#options.store.readRecord(request);
+    if (record === undefined) return undefined;
+    const freshForMs = this.#freshFor(record);
+    return answerRecord(record, freshForMs > 0 ? "hit" : "stale", freshForMs);
+  }
+
+  async fetch(request: ChangingRequest, client: string): Promise<Answer> {
+    const { store, clock, ttlMs, staleWhileRevalidateMs } = this.#options;
+    const record = await store.readRecord(request);
+    if (record === undefined) return answerRecord(await this.#refresh(request, client), "miss", ttlMs);
+
+    const freshForMs = this.#freshFor(record);
+    if (freshForMs > 0) return answerRecord(record, "hit", freshForMs);
+
+    const stale = answerRecord(record, "stale", 0);
+    const failedAt = this.#failedAt.get(record.key);
+    if (failedAt !== undefined && clock.now() - failedAt < restAfterFailureMs) return stale;
+
+    const refreshed = this.#refresh(request, client);
+    if (-freshForMs < staleWhileRevalidateMs) return stale;
+    try {
+      return answerRecord(await this.#withPatience(refreshed), "revalidated", ttlMs);
+    } catch (error) {
+      if (isGone(error, request)) throw error;
+      return stale;
+    }
+  }
+
+  #freshFor(record: StoredRecord): number {
+    return record.checkedAt + this.#options.ttlMs - this.#options.clock.now();
+  }
+
+  #refresh(request: ChangingRequest, client: string): Promise<StoredRecord> {
+    const key = blobKey(request);
+    return this.#flights.run(key, async () => {
+      const { clock, events } = this.#options;
+      const startedAt = clock.now();
+      events.emit({ type: "fetch_started", key });
+      let outcome = "ok";
+      try {
+        const record = await this.#fetchRecord(request, client);
+        this.#failedAt.delete(key);
+        return record;
+      } catch (error) {
+        outcome = isSluiceError(error) ? error.code : "internal";
+        if (isGone(error, request)) await this.#options.store.dropRecord(request);
+        else this.#failedAt.set(key, clock.now());
+        throw error;
+      } finally {
+        events.emit({ type: "fetch_ended", key, outcome, durationMs: clock.now() - startedAt });
+      }
+    });
+  }
+
+  async #fetchRecord(request: ChangingRequest, client: string): Promise<StoredRecord> {
+    const { source, totalTimeoutMs } = this.#options;
+    const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
+    try {
+      const received = await source.fetch(request, (response) => receiveRecord(response, request), context);
+      await this.#pinResolved(request, received);
+      return await this.#keep(request, received);
+    } catch (error) {
+      if (request.kind !== "latest" || !isSluiceError(error, "not_found")) throw error;
+      return this.#keep(request, await this.#options.deriveLatest(request, client));
+    }
+  }
+
+  /** What a query resolved to is also the `.info` of that version, which go asks for next. */
+  async #pinResolved(request: ChangingRequest, { bytes, source }: { bytes: Uint8Array; source: string }): Promise<void> {
+    if (request.kind === "list") return;
+    const { version } = parseInfo(bytes, request);
+    const pinned = { kind: "info", modulePath: request.modulePath, version } as const;
+    const facts = { size: bytes.length, sha256: sha256Of(bytes), source };
+    try {
+      await this.#options.store.keep(pinned, { bytes }, facts);
+    } catch (error) {
+      if (!isSluiceError(error, "storage_failed")) throw error;
+    }
+  }
+
+  /** A store that cannot write (it tells the operator itself) must not cost the client its answer. */
+  async #keep(request: ChangingRequest, { bytes, source }: { bytes: Uint8Array; source: string }): Promise<StoredRecord> {
+    try {
+      return await this.#options.store.keepRecord(request, bytes, source);
+    } catch (error) {
+      if (!isSluiceError(error, "storage_failed")) throw error;
+      return { key: blobKey(request), bytes, sha256: sha256Of(bytes), source, checkedAt: this.#options.clock.now() };
+    }
+  }
+
+  async #withPatience<T>(promise: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const outOfPatience = this.#options.clock.sleep(patienceMs, over.signal).then(() => {
+      throw new Error("the source takes too long");
+    });
+    outOfPatience.catch(() => undefined);
+    try {
+      return await Promise.race([promise, outOfPatience]);
+    } finally {
+      over.abort();
+    }
+  }
+}
+
+/**
+ * A deleted branch is gone. A module that is gone upstream is still here, as its versions are, and so is everything when no
+ * source was asked at all (`off`).
+ */
+function isGone(error: unknown, request: ChangingRequest): boolean {
+  return request.kind === "query" && isSluiceError(error, "not_found") && error.details["asked"] !== 0;
+}
+
+async function receiveRecord(response: SourceResponse, request: ChangingRequest): Promise<{ bytes: Uint8Array; source: string }> {
+  const { source } = response;
+  const sent = await readBody(response, request.kind === "list" ? maxListBytes : maxInfoBytes);
+  const text = parseFrom(source, blobKey(request), () =>
+    request.kind === "list" ? formatList(parseList(sent).versions) : formatInfo(parseInfo(sent, request)),
+  );
+  return { bytes: Buffer.from(text), source };
+}

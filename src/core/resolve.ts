@@ -1,0 +1,133 @@
+import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/goproxy/index.ts";
+import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
+import { type Answer, answerFile, answerRecord } from "./answer.ts";
+import { isSluiceError, SluiceError } from "./errors.ts";
+import { FileFlights, type FileFlightOptions, sha256Of } from "./file-flights.ts";
+import { deriveLatest } from "./latest.ts";
+import { NegativeCache } from "./negative-cache.ts";
+import { Records } from "./records.ts";
+import { waitUnlessAborted } from "./singleflight.ts";
+
+export interface ResolverOptions extends FileFlightOptions {
+  /** `list`, `@latest` and queries are fresh for so long. */
+  readonly ttlMs: number;
+  readonly staleWhileRevalidateMs: number;
+  readonly notFoundTtlMs: number;
+  /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
+  readonly clientWaitMs: number;
+}
+
+export interface ResolveContext {
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+  /** Who asks, for fair queues: an address or an identity. */
+  readonly client: string;
+  /** Answer from the store only (`/cached-only/`, `Disable-Module-Fetch`). */
+  readonly cachedOnly: boolean;
+}
+
+/** What Sluice does: answers a request from the store, else from the sources, and keeps what it got. */
+export class Resolver {
+  readonly #options: ResolverOptions;
+  readonly #files: FileFlights;
+  readonly #records: Records;
+  readonly #negatives: NegativeCache;
+
+  constructor(options: ResolverOptions) {
+    this.#options = options;
+    this.#files = new FileFlights(options);
+    this.#negatives = new NegativeCache({ clock: options.clock, ttlMs: options.notFoundTtlMs });
+    this.#records = new Records({
+      ...options,
+      deriveLatest: (request, client) =>
+        deriveLatest(request, {
+          source: options.source,
+          context: { signal: AbortSignal.timeout(options.totalTimeoutMs), client },
+          readFile: async (needed) => readAnswer(await this.#fetch(needed, client)),
+        }),
+    });
+  }
+
+  /** Fetches under way. */
+  get fetching(): number {
+    return this.#files.size + this.#records.size;
+  }
+
+  /** Fails with a `SluiceError`; `not_found` and `not_cached` only when that is the truth. */
+  async resolve(request: ModuleRequest, context: ResolveContext): Promise<Answer> {
+    if (context.cachedOnly) return this.#resolveStored(request);
+    if (canNeverBeModule(request.modulePath)) {
+      throw new SluiceError("not_found", `not found: ${request.modulePath}: no module can have this path`, {
+        details: { negative: true },
+      });
+    }
+    const { clientWaitMs } = this.#options;
+    const waitLimit = AbortSignal.timeout(clientWaitMs);
+    try {
+      return await waitUnlessAborted(this.#fetch(request, context.client), AbortSignal.any([context.signal, waitLimit]));
+    } catch (error) {
+      if (isSluiceError(error)) throw error;
+      if (context.signal.aborted) throw new SluiceError("cancelled", "the client went away", { cause: error });
+      if (!waitLimit.aborted) throw error;
+      throw new SluiceError(
+        "upstream_timeout",
+        `${blobKey(request)} is still being fetched after ${clientWaitMs / 1000} s; the fetch goes on, ask again`,
+        { cause: error, retryAfterSeconds: 10 },
+      );
+    }
+  }
+
+  /** Resolves when what is being fetched now is stored. For shutdown. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#files.settled(), this.#records.settled()]);
+  }
+
+  async #fetch(request: ModuleRequest, client: string): Promise<Answer> {
+    const key = blobKey(request);
+    if (isFile(request)) {
+      const file = await this.#options.store.read(request);
+      if (file !== undefined) {
+        this.#options.store.touch(key);
+        return answerFile(file, "hit");
+      }
+    }
+    const negative = this.#negatives.get(key);
+    if (negative !== undefined) throw new SluiceError("not_found", negative, { details: { negative: true } });
+    try {
+      return isFile(request) ? await this.#files.fetch(request, client) : await this.#records.fetch(request, client);
+    } catch (error) {
+      if (isSluiceError(error, "not_found")) this.#negatives.remember(key, error.message);
+      throw error;
+    }
+  }
+
+  async #resolveStored(request: ModuleRequest): Promise<Answer> {
+    if (isFile(request)) {
+      const file = await this.#options.store.read(request);
+      if (file !== undefined) return answerFile(file, "hit");
+    } else {
+      const answer = request.kind === "list" ? await this.#storedVersions(request) : await this.#records.stored(request);
+      if (answer !== undefined) return answer;
+    }
+    throw new SluiceError("not_cached", `not found: ${blobKey(request)}: not stored here, and the client asked for stored content only`);
+  }
+
+  async #storedVersions(request: RecordRequest): Promise<Answer | undefined> {
+    const versions = await this.#options.store.versions(request.modulePath);
+    if (versions.length === 0) return undefined;
+    const bytes = Buffer.from(formatList(versions));
+    const record = { key: blobKey(request), bytes, sha256: sha256Of(bytes), source: "store", checkedAt: this.#options.clock.now() };
+    return answerRecord(record, "hit", 0);
+  }
+}
+
+function isFile(request: ModuleRequest): request is FileRequest {
+  return request.kind === "info" || request.kind === "mod" || request.kind === "zip";
+}
+
+async function readAnswer(answer: Answer): Promise<Uint8Array> {
+  if (answer.bytes !== undefined) return answer.bytes;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of answer.stream()) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}

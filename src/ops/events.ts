@@ -1,0 +1,41 @@
+import type { Logger } from "pino";
+import type { Events, SluiceEvent } from "../core/ports.ts";
+import { countEvent, type Metrics } from "./metrics.ts";
+
+/** Turns events into log lines for people and numbers for machines. */
+export function createEvents(logger: Logger, metrics: Metrics): Events {
+  return {
+    emit(event) {
+      countEvent(metrics, event);
+      logEvent(logger, event);
+    },
+  };
+}
+
+function logEvent(logger: Logger, event: SluiceEvent): void {
+  const { type, ...facts } = event;
+  switch (type) {
+    case "file_corrupt":
+      logger.error({ event: type, ...facts }, "a stored file is broken; it is set aside and fetched again");
+      return;
+    case "store_failed":
+      logger.error({ event: type, ...facts, error: messageOf(event) }, "the store failed; answers go on from memory and upstreams");
+      return;
+    case "integrity_failed":
+      logger.error({ event: type, ...facts }, "a source sent a file that does not verify; it was refused");
+      return;
+    case "upstream_attempt":
+      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, "upstream answered");
+      else logger.warn({ event: type, ...facts, error: messageOf(event) }, "upstream attempt failed");
+      return;
+    case "file_stored":
+    case "fetch_started":
+    case "fetch_ended":
+    case "upstream_queue":
+      logger.debug({ event: type, ...facts }, type);
+  }
+}
+
+function messageOf(event: SluiceEvent): string | undefined {
+  return "error" in event ? event.error?.message : undefined;
+}

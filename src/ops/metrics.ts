@@ -1,0 +1,121 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { SluiceEvent } from "../core/ports.ts";
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Everything `/metrics` shows. Labels are few and bounded: never a module path, never a client. */
+export function createMetrics(options: { readonly fetching: () => number; readonly version: string }) {
+  const registers = [new Registry()] as const;
+  const [registry] = registers;
+  collectDefaultMetrics({ register: registry });
+  new Gauge({ name: "sluice_build_info", help: "The running version, as a label.", labelNames: ["version"], registers: [registry] })
+    .labels(options.version)
+    .set(1);
+  new Gauge({
+    name: "sluice_fetches_in_flight",
+    help: "Files and records being fetched from sources now.",
+    registers: [registry],
+    collect() {
+      this.set(options.fetching());
+    },
+  });
+  return {
+    registry,
+    requests: new Counter({
+      name: "sluice_requests_total",
+      help: "Answered requests by kind (list, info, mod, zip, …), HTTP status and cache state.",
+      labelNames: ["kind", "status", "cache"],
+      registers: [registry],
+    }),
+    requestSeconds: new Histogram({
+      name: "sluice_request_duration_seconds",
+      help: "From the request's head to the last byte handed to the operating system.",
+      labelNames: ["kind", "cache"],
+      buckets: secondsBuckets,
+      registers: [registry],
+    }),
+    responseBytes: new Counter({
+      name: "sluice_response_bytes_total",
+      help: "Body bytes sent to clients.",
+      labelNames: ["kind"],
+      registers: [registry],
+    }),
+    upstreamAttempts: new Counter({
+      name: "sluice_upstream_attempts_total",
+      help: "Requests to upstreams, every retry counted, by outcome: ok or an error code.",
+      labelNames: ["upstream", "outcome"],
+      registers: [registry],
+    }),
+    upstreamFirstByteSeconds: new Histogram({
+      name: "sluice_upstream_first_byte_seconds",
+      help: "Until an upstream's response began.",
+      labelNames: ["upstream"],
+      buckets: secondsBuckets,
+      registers: [registry],
+    }),
+    upstreamQueue: new Gauge({
+      name: "sluice_upstream_queue",
+      help: "Fetches per upstream that run or wait for their turn.",
+      labelNames: ["upstream", "state"],
+      registers: [registry],
+    }),
+    fetches: new Counter({
+      name: "sluice_fetches_total",
+      help: "Ended fetches, all attempts and sources together, by outcome: ok or an error code.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    }),
+    storedFiles: new Counter({ name: "sluice_stored_files_total", help: "Immutable files kept.", registers: [registry] }),
+    storedBytes: new Counter({ name: "sluice_stored_bytes_total", help: "Bytes of immutable files kept.", registers: [registry] }),
+    corruptFiles: new Counter({
+      name: "sluice_corrupt_files_total",
+      help: "Stored files found broken, set aside and fetched again.",
+      registers: [registry],
+    }),
+    integrityFailures: new Counter({
+      name: "sluice_integrity_failures_total",
+      help: "Files from a source that failed verification and were refused.",
+      labelNames: ["source"],
+      registers: [registry],
+    }),
+    storeFailures: new Counter({
+      name: "sluice_store_failures_total",
+      help: "Operations of the store that failed (disk full, no permission, I/O error).",
+      labelNames: ["store", "operation"],
+      registers: [registry],
+    }),
+  };
+}
+
+/** Counts what an event says. */
+export function countEvent(metrics: Metrics, event: SluiceEvent): void {
+  switch (event.type) {
+    case "file_stored":
+      metrics.storedFiles.inc();
+      metrics.storedBytes.inc(event.size);
+      return;
+    case "file_corrupt":
+      metrics.corruptFiles.inc();
+      return;
+    case "integrity_failed":
+      metrics.integrityFailures.labels(event.source).inc();
+      return;
+    case "store_failed":
+      metrics.storeFailures.labels(event.store, event.operation).inc();
+      return;
+    case "fetch_started":
+      return;
+    case "fetch_ended":
+      metrics.fetches.labels(event.outcome).inc();
+      return;
+    case "upstream_attempt":
+      metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
+      if (event.firstByteMs !== undefined) metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      return;
+    case "upstream_queue":
+      metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);
+      metrics.upstreamQueue.labels(event.upstream, "waiting").set(event.waiting);
+  }
+}

@@ -1,0 +1,113 @@
+import { LRUCache } from "lru-cache";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { BlobKey, Clock } from "../core/ports.ts";
+import type { PreparedRecorder } from "../ops/request-recorder.ts";
+
+/** Everything about an answer that will be given again just so. */
+export interface HotAnswer {
+  readonly key: BlobKey;
+  /** Name, value, name, value …, without `X-Request-Id`, which is each request's own, and without `Cache-Control` of mutable answers. */
+  readonly headers: readonly string[];
+  readonly bytes: Uint8Array;
+  /** Milliseconds since the epoch; infinite for immutable files. */
+  readonly freshUntil: number;
+  readonly recordGet: PreparedRecorder;
+  readonly recordHead: PreparedRecorder;
+}
+
+interface Entry extends HotAnswer {
+  /** A string where the body is ASCII: Node writes head and body as one string then. */
+  readonly body: Uint8Array | string;
+  touchedAt: number;
+}
+
+export interface HotAnswersOptions {
+  readonly maxBytes: number;
+  readonly clock: Clock;
+  readonly nextRequestId: () => string;
+  /** Marks a stored file as used. Called at most once a minute per answer. */
+  readonly touch: (key: BlobKey) => void;
+}
+
+/**
+ * Headers that change nothing about an answer. A request with any other one (Range, If-None-Match, Disable-Module-Fetch,
+ * X-Forwarded-For, a trace …) takes the ordinary way.
+ */
+const plainHeaders: ReadonlySet<string> = new Set(
+  ["Host", "User-Agent", "Accept-Encoding", "Accept", "Accept-Language", "Connection"].flatMap((name) => [name, name.toLowerCase()]),
+);
+const touchEveryMs = 60_000;
+const maxUrlLength = 512;
+/** Bookkeeping of one entry, in bytes, so that many tiny answers count for what they cost. */
+const overheadBytes = 1024;
+const asciiLimitBytes = 64 * 1024;
+
+/**
+ * Answers given again from memory, before routing: one look-up by URL, the head ready made. Same headers, log line and metrics as
+ * the ordinary way, which fills it.
+ */
+export class HotAnswers {
+  readonly #options: HotAnswersOptions;
+  readonly #entries: LRUCache<string, Entry>;
+
+  constructor(options: HotAnswersOptions) {
+    this.#options = options;
+    this.#entries = new LRUCache({
+      maxSize: Math.max(1, options.maxBytes),
+      sizeCalculation: (entry) => entry.bytes.length + overheadBytes,
+    });
+  }
+
+  /** Whether it was answered. */
+  tryAnswer(request: IncomingMessage, response: ServerResponse): boolean {
+    const entry = this.#entries.get(request.url ?? "");
+    if (entry === undefined) return false;
+    const isHead = request.method === "HEAD";
+    if (!(isHead || request.method === "GET") || !hasPlainHeaders(request.rawHeaders)) return false;
+
+    const startedAt = performance.now();
+    const id = this.#options.nextRequestId();
+    const headers = [...entry.headers, "X-Request-Id", id];
+    if (entry.freshUntil !== Number.POSITIVE_INFINITY) {
+      const freshForMs = entry.freshUntil - this.#options.clock.now();
+      if (freshForMs <= 0) {
+        this.#entries.delete(request.url ?? "");
+        return false;
+      }
+      headers.push("Cache-Control", `public, max-age=${Math.ceil(freshForMs / 1000)}`);
+    }
+    response.writeHead(200, headers);
+    if (isHead) response.end();
+    else if (typeof entry.body === "string") response.end(entry.body, "latin1");
+    else response.end(entry.body);
+    this.#touch(entry);
+    const record = isHead ? entry.recordHead : entry.recordGet;
+    record(id, request.socket.remoteAddress ?? "", performance.now() - startedAt);
+    return true;
+  }
+
+  add(url: string, answer: HotAnswer): void {
+    if (url.length > maxUrlLength || url.includes("?")) return;
+    this.#entries.set(url, { ...answer, body: compactBody(answer.bytes), touchedAt: this.#options.clock.now() });
+  }
+
+  #touch(entry: Entry): void {
+    const now = this.#options.clock.now();
+    if (now - entry.touchedAt < touchEveryMs) return;
+    entry.touchedAt = now;
+    this.#options.touch(entry.key);
+  }
+}
+
+function hasPlainHeaders(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name === undefined || !plainHeaders.has(name)) return false;
+  }
+  return true;
+}
+
+function compactBody(bytes: Uint8Array): Uint8Array | string {
+  if (bytes.length > asciiLimitBytes || bytes.some((byte) => byte > 0x7f)) return bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}

@@ -1,0 +1,114 @@
+import { getRequestListener } from "@hono/node-server";
+import type { Hono } from "hono";
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { errorTable } from "../core/errors.ts";
+import type { HotAnswers } from "./hot-answers.ts";
+import type { ProtocolHandler } from "./protocol-handler.ts";
+
+export interface HttpServerOptions {
+  readonly app: Hono;
+  readonly protocol: ProtocolHandler;
+  readonly hot: HotAnswers;
+  /** `""` or `/go`: taken off before the operator's routes are looked up, which are served without it as well. */
+  readonly basePath: string;
+  readonly maxHeaderBytes: number;
+  readonly headerTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+export interface RunningServer {
+  readonly address: AddressInfo;
+  /** Stops accepting, lets running answers end for at most `limitMs`, then cuts the rest. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** Listens. Rejects with Node's own error (`EADDRINUSE`, `EACCES`, …). */
+export async function startHttpServer(options: HttpServerOptions, listen: { host: string; port: number }): Promise<RunningServer> {
+  const { hot, protocol, basePath } = options;
+  const operator = getRequestListener(options.app.fetch);
+  let stopping = false;
+
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    if (stopping) response.setHeader("connection", "close");
+    else if (hot.tryAnswer(request, response)) return;
+    const url = request.url ?? "/";
+    if (url.includes("/@")) {
+      void protocol(request, response);
+      return;
+    }
+    if (basePath !== "" && (url === basePath || url.startsWith(`${basePath}/`))) request.url = url.slice(basePath.length) || "/";
+    void operator(request, response);
+  };
+
+  const server = createServer(
+    {
+      maxHeaderSize: options.maxHeaderBytes,
+      headersTimeout: options.headerTimeoutMs,
+      // The protocol has no request bodies: whoever sends one is done when the head should be.
+      requestTimeout: options.headerTimeoutMs * 2,
+      keepAliveTimeout: options.keepAliveTimeoutMs,
+      connectionsCheckingInterval: 1000,
+      optimizeEmptyRequests: true,
+      noDelay: true,
+    },
+    listener,
+  );
+  server.on("clientError", answerParserError);
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(listen.port, listen.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server listens on no TCP port");
+  return {
+    address,
+    stop: (limitMs) => {
+      stopping = true;
+      return stopServer(server, limitMs);
+    },
+  };
+}
+
+async function stopServer(server: Server, limitMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  // Connections that were answering when we stopped become idle one by one.
+  const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  const limit = setTimeout(() => server.closeAllConnections(), limitMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(limit);
+}
+
+/** What Node's parser refuses never reaches a handler; it still gets a clear answer. */
+function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const [code, message] = explainParserError(error);
+  const { status } = errorTable[code];
+  const body = `${message}\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function explainParserError(error: NodeJS.ErrnoException): ["headers_too_large" | "request_timeout" | "bad_request", string] {
+  switch (error.code) {
+    case "HPE_HEADER_OVERFLOW":
+      return ["headers_too_large", "the request's URL and headers are larger than this server reads"];
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return ["request_timeout", "the request did not arrive in time"];
+    default:
+      return ["bad_request", "this is not a valid HTTP/1.1 request"];
+  }
+}

@@ -1,0 +1,68 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const repository = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A Sluice of its own process, started as a user would, on a free port. */
+export interface RunningSluice {
+  /** To be used as GOPROXY. */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly pid: number;
+  /** Everything it wrote so far, both streams. */
+  output(): string;
+  /** SIGTERM; resolves with the exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+export interface SluiceOptions {
+  /** The chain, as GOPROXY. */
+  readonly upstream: string;
+  /** Given back untouched; without one, a temporary folder that `stop` removes. */
+  readonly dataDir?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+
+export async function startSluiceProcess(options: SluiceOptions): Promise<RunningSluice> {
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "sluice-data-")));
+  const child = spawn(process.execPath, [join(repository, "src/cli/main.ts"), "serve", ...(options.args ?? [])], {
+    cwd: dataDir,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      SLUICE_LISTEN: "127.0.0.1:0",
+      SLUICE_DATA_DIR: dataDir,
+      GOPROXY: options.upstream,
+      ...options.env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+  const url = await new Promise<string>((resolve, reject) => {
+    const onData = (data: Buffer): void => {
+      output += data.toString();
+      const match = /export GOPROXY=(\S+)/.exec(output);
+      if (match?.[1] !== undefined) resolve(match[1]);
+    };
+    child.stdout.on("data", onData);
+    child.stderr.on("data", onData);
+    child.once("error", reject);
+    void exited.then((code) => reject(new Error(`sluice ended with ${code} before it listened:\n${output}`)));
+  });
+  return {
+    url,
+    dataDir,
+    pid: child.pid ?? 0,
+    output: () => output,
+    stop: async (signal = "SIGTERM") => {
+      child.kill(signal);
+      const code = await exited;
+      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+      return code;
+    },
+  };
+}
