@@ -26,7 +26,7 @@ export function createRandom(seed: number): Random {
   return {
     int,
     pick<T>(list: readonly T[]): T {
-      const [chosen] = list.slice(int(list.length));
+      const chosen = list[int(list.length)];
       if (chosen === undefined) throw new Error("cannot pick from an empty list");
       return chosen;
     },

@@ -48,7 +48,7 @@ function splitGopkgPath(path: string): PathVersion | undefined {
 export function pathMajorPrefix(pathMajor: string): string {
   if (pathMajor === "") return "";
   const prefix = withoutUnstable(pathMajor).slice(1);
-  if (!/^[/.]/.test(pathMajor) || major(prefix) !== prefix) {
+  if (!/^[/.]/.test(pathMajor) || (major(prefix) ?? "") !== prefix) {
     throw new ProtocolError("malformed_path", `invalid major version suffix ${goQuote(pathMajor)}`);
   }
   return prefix;
