@@ -1,0 +1,57 @@
+import { SluiceError } from "../core/errors.ts";
+
+/** The time in which one request lives, with its redirects and its body. */
+export interface Exchange {
+  /** Aborted when the caller gave up or the time is over. */
+  readonly signal: AbortSignal;
+  /** Why it was stopped, or undefined while it was not. */
+  stopped(): SluiceError | undefined;
+  /** Settles as the promise does, or at once with the reason when the exchange is stopped. */
+  race<T>(promise: Promise<T>): Promise<T>;
+  /** Frees the timer and the caller's signal. Safe to call twice. */
+  end(): void;
+}
+
+export function startExchange(caller: AbortSignal, { host, totalMs }: { host: string; totalMs: number }): Exchange {
+  const stop = new AbortController();
+  let reason: SluiceError | undefined;
+  const halt = (error: SluiceError): void => {
+    reason ??= error;
+    end();
+    stop.abort(reason);
+  };
+  const onAbort = (): void =>
+    halt(
+      new SluiceError("cancelled", `${host}: the request was given up.`, { cause: caller.reason, details: { host } }),
+    );
+  const timer = setTimeout(
+    () =>
+      halt(
+        new SluiceError("upstream_timeout", `${host}: did not finish within ${totalMs / 1000} s.`, {
+          details: { host },
+        }),
+      ),
+    totalMs,
+  );
+  if (caller.aborted) onAbort();
+  else caller.addEventListener("abort", onAbort, { once: true });
+
+  return {
+    signal: stop.signal,
+    stopped: () => reason,
+    race(promise) {
+      return new Promise((resolve, reject) => {
+        const onStop = (): void => reject(reason);
+        if (reason !== undefined) onStop();
+        stop.signal.addEventListener("abort", onStop, { once: true });
+        promise.then(resolve, reject).finally(() => stop.signal.removeEventListener("abort", onStop));
+      });
+    },
+    end,
+  };
+
+  function end(): void {
+    clearTimeout(timer);
+    caller.removeEventListener("abort", onAbort);
+  }
+}
