@@ -1,0 +1,157 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { MemoryBudget, Spool } from "./spool.ts";
+
+let folder: string;
+let names = 0;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-spool-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const mebibyte = 1024 * 1024;
+
+function createSpool(options: { readonly brokenDisk?: boolean; readonly fallbackBytes?: number } = {}) {
+  const failures: Error[] = [];
+  const fallback = new MemoryBudget(options.fallbackBytes ?? 64 * mebibyte);
+  const spool = new Spool({
+    memoryBytes: mebibyte,
+    stagingFile: async () => join(folder, options.brokenDisk === true ? "missing/folder/file" : `staged-${names++}`),
+    fallback,
+    onDiskFailure: (error) => failures.push(error),
+  });
+  return { spool, failures, fallback };
+}
+
+async function appendAll(spool: Spool, bytes: Uint8Array, chunkSize = 100_000): Promise<void> {
+  for (let at = 0; at < bytes.length; at += chunkSize) await spool.append(bytes.subarray(at, at + chunkSize));
+}
+
+/** What a reader has so far, without waiting for more. */
+async function drained(stream: Readable): Promise<number> {
+  let size = 0;
+  stream.on("data", (chunk: Uint8Array) => {
+    size += chunk.length;
+  });
+  for (let last = -1; last !== size; ) {
+    last = size;
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return size;
+}
+
+describe("a body under way", () => {
+  test.each([
+    ["in memory", 300_000],
+    ["in a file", 5 * mebibyte],
+  ])("readers that start at different times all get everything, %s", async (_name, size) => {
+    const { spool } = createSpool();
+    const bytes = randomBytes(size);
+    const early = spool.reader();
+    await appendAll(spool, bytes.subarray(0, size / 2));
+    const middle = spool.reader();
+    await appendAll(spool, bytes.subarray(size / 2));
+    const late = spool.reader();
+    const read = Promise.all([buffer(early), buffer(middle), buffer(late)]);
+    spool.finish();
+    for (const got of await read) expect(got.equals(bytes)).toBe(true);
+    await spool.dispose();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("the last block waits for the verdict, and a bad one breaks the stream", async () => {
+    const { spool } = createSpool();
+    await appendAll(spool, randomBytes(2 * mebibyte));
+    const stream = spool.reader();
+    const broken = new Promise((resolve) => stream.once("error", resolve));
+    expect(await drained(stream)).toBe(2 * mebibyte - 16 * 1024);
+    spool.fail(new Error("wrong hash"));
+    expect(await broken).toMatchObject({ message: "wrong hash" });
+    await spool.dispose();
+  });
+
+  test("a second attempt that repeats the beginning goes on where the first broke off", async () => {
+    const { spool } = createSpool();
+    const bytes = randomBytes(3 * mebibyte);
+    const read = buffer(spool.reader());
+    await appendAll(spool, bytes.subarray(0, 2 * mebibyte));
+    await spool.restart();
+    await appendAll(spool, bytes, 77_777);
+    expect(spool.size).toBe(bytes.length);
+    await spool.content();
+    spool.finish();
+    expect((await read).equals(bytes)).toBe(true);
+    await spool.dispose();
+  });
+
+  test("a second attempt with other bytes is refused once a client has some of the first", async () => {
+    const { spool } = createSpool();
+    spool.reader().destroy();
+    await appendAll(spool, randomBytes(mebibyte + 5));
+    await spool.restart();
+    await expect(appendAll(spool, randomBytes(2 * mebibyte))).rejects.toMatchObject({ code: "integrity" });
+    await spool.dispose();
+  });
+
+  test("a second attempt that is shorter than the first is refused", async () => {
+    const { spool } = createSpool();
+    const bytes = randomBytes(2 * mebibyte);
+    spool.reader().destroy();
+    await appendAll(spool, bytes);
+    await spool.restart();
+    await appendAll(spool, bytes.subarray(0, mebibyte));
+    await expect(spool.content()).rejects.toMatchObject({ code: "upstream_invalid" });
+    await spool.dispose();
+  });
+
+  test("while nobody has read of it, another attempt may bring other bytes", async () => {
+    const { spool } = createSpool();
+    await appendAll(spool, randomBytes(3 * mebibyte));
+    await spool.restart();
+    const bytes = randomBytes(2 * mebibyte);
+    await appendAll(spool, bytes);
+    const read = buffer(spool.reader());
+    spool.finish();
+    expect((await read).equals(bytes)).toBe(true);
+    await spool.dispose();
+  });
+});
+
+describe("without a disk", () => {
+  test("a large body is held in memory, the operator is told once, and the memory is given back", async () => {
+    const { spool, failures, fallback } = createSpool({ brokenDisk: true });
+    const bytes = randomBytes(5 * mebibyte);
+    await appendAll(spool, bytes);
+    expect(failures).toHaveLength(1);
+    const content = await spool.content();
+    expect("bytes" in content && Buffer.from(content.bytes).equals(bytes)).toBe(true);
+    const read = buffer(spool.reader());
+    spool.finish();
+    expect((await read).equals(bytes)).toBe(true);
+    expect(fallback.tryTake(64 * mebibyte)).toBe(false);
+    await spool.dispose();
+    expect(fallback.tryTake(64 * mebibyte)).toBe(true);
+  });
+
+  test("beyond the memory budget the body fails with what to do", async () => {
+    const { spool } = createSpool({ brokenDisk: true, fallbackBytes: 2 * mebibyte });
+    await expect(appendAll(spool, randomBytes(5 * mebibyte))).rejects.toMatchObject({ code: "storage_failed" });
+    await spool.dispose();
+  });
+});
+
+test("a reader that leaves before it read anything holds nothing back", async () => {
+  const { spool } = createSpool();
+  await appendAll(spool, randomBytes(2 * mebibyte));
+  const stream = spool.reader();
+  const closed = new Promise((resolve) => stream.once("close", resolve));
+  stream.destroy();
+  await closed;
+  await spool.dispose();
+  expect(await readdir(folder)).toEqual([]);
+});
