@@ -55,6 +55,11 @@ export interface BlobStore {
   /** For mutable records (`list`, `@latest`, queries): atomically puts or replaces. */
   replace(key: BlobKey, bytes: Uint8Array): Promise<void>;
   delete(key: BlobKey): Promise<boolean>;
+  /**
+   * Takes a broken blob out of the store, for an operator to look at where the store has a place for such (disk: a bounded
+   * quarantine folder). With a `revision`, only the blob that still has it. `false` when there was nothing to take.
+   */
+  setAside(key: BlobKey, revision?: string): Promise<boolean>;
   /** All keys below `prefix`, which is `""` or whole path elements: `a/b` lists `a/b/c` and never `a/bc`. Any order. */
   list(prefix: string): AsyncIterable<BlobKey>;
   /** Throws `storage_failed` when the store cannot be written now. For readiness. */
@@ -87,6 +92,11 @@ export interface Freshness {
   readonly source: string;
   /** Milliseconds since the epoch. */
   readonly checkedAt: number;
+  /**
+   * Answered by the ledger: the sha256 that stood before, when it was another one. Freshness is written before its blob, so
+   * a blob with this one is whole, only not confirmed.
+   */
+  readonly previousSha256?: string | undefined;
 }
 
 export interface Ledger {
@@ -102,7 +112,7 @@ export interface Ledger {
   touch(key: BlobKey, usedAt: number): void;
   /** Milliseconds since the epoch, touches not yet written included. */
   lastUsed(key: BlobKey): Promise<number | undefined>;
-  /** Facts with `prefix <= key`, in byte order of keys, for scrub and rebuild. */
+  /** Facts of all keys that start with `prefix`, any text, in byte order of keys. For scrub and rebuild. */
   listFacts(prefix: string): AsyncIterable<FileFacts>;
   check(): Promise<void>;
   close(): Promise<void>;
@@ -139,11 +149,17 @@ export interface ModuleStore {
   /**
    * An immutable file, checked against its recorded size and sha256 (or, when it has no facts, checked as `verify` would and
    * adopted). A broken one is set aside, reported as `file_corrupt`, and answered as not stored, so that it is fetched again.
+   * One that the medium cannot read now is reported as `store_failed` and answered as not stored, too.
    */
   read(request: ModuleRequest): Promise<StoredFile | undefined>;
-  /** Keeps an immutable file; when another writer was first, answers the one that stands. `storage_failed` when it cannot. */
+  /**
+   * Keeps an immutable file; when another writer was first, answers the one that stands. `storage_failed` when it cannot (told
+   * as an event too; what fits stays in memory all the same). `integrity` when the file was kept before, got lost, and has
+   * another h1 now: what was served once never changes.
+   */
   keep(request: ModuleRequest, content: BlobContent, facts: Omit<FileFacts, "key" | "firstSeenAt">): Promise<StoredFile>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
+  /** A store that cannot write is told as an event; the record stays in memory. */
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;
   /** Forgets a record that is no longer true, such as the answer for a deleted branch. */
   dropRecord(request: ModuleRequest): Promise<void>;
