@@ -10,18 +10,10 @@ const urlUnsafe = /[^A-Za-z0-9\-_.~$&+,/:;=@!]/g;
  */
 export function blobKey(request: ModuleRequest): string {
   const escapedPath: string = escapePath(request.modulePath);
-  switch (request.kind) {
-    case "list":
-      return `${escapedPath}/@v/list`;
-    case "latest":
-      return `${escapedPath}/@latest`;
-    case "query":
-      return `${escapedPath}/@v/${escapeVersion(request.query)}.info`;
-    case "info":
-    case "mod":
-    case "zip":
-      return `${escapedPath}/@v/${escapeVersion(request.version)}.${request.kind}`;
-  }
+  if (request.kind === "list") return `${escapedPath}/@v/list`;
+  if (request.kind === "latest") return `${escapedPath}/@latest`;
+  if (request.kind === "query") return `${escapedPath}/@v/${escapeVersion(request.query)}.info`;
+  return `${escapedPath}/@v/${escapeVersion(request.version)}.${request.kind}`;
 }
 
 /** Where a GOPROXY at `base` (with or without a path and a trailing slash) has the file. The query of `base` stays (SPEC §1.7). */

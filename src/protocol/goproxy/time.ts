@@ -7,9 +7,8 @@ const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|
 export function tryNormalizeTime(text: string): string | undefined {
   const match = rfc3339.exec(text);
   if (match === null) return undefined;
-  const number = (group: number): number => Number(match[group] ?? "0");
-  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map(number) as Six;
-  const [zoneHour, zoneMinute] = [number(9), number(10)];
+  const [, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.map(Number);
+  const [zoneHour, zoneMinute] = [Number(match[9] ?? 0), Number(match[10] ?? 0)];
   if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return undefined;
   // Go lets offsets of 24 hours and of 60 minutes pass.
   if (zoneHour > 24 || zoneMinute > 60) return undefined;
@@ -30,5 +29,3 @@ export function compareTimes(a: string, b: string): number {
   if (left === right) return 0;
   return left < right ? -1 : 1;
 }
-
-type Six = [number, number, number, number, number, number];
