@@ -15,6 +15,10 @@ export interface SettingFacts {
   readonly env?: string;
   /** A command line option, without dashes. */
   readonly flag?: string;
+  /** Other words people try for the key, in snake case; they get this setting as a suggestion. */
+  readonly synonyms?: readonly string[];
+  /** The value may hold what must not be printed. */
+  readonly hidden?: boolean;
   readonly doc: string;
 }
 
@@ -29,7 +33,7 @@ function setting<Schema extends z.ZodType>(schema: Schema, facts: SettingFacts):
 }
 
 function section<Shape extends z.core.$ZodLooseShape>(doc: string, shape: Shape) {
-  return z.object(shape).register(sectionDocs, { doc });
+  return z.object(shape, { error: "is not a table" }).register(sectionDocs, { doc });
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -52,6 +56,7 @@ export const overrideSchema = section("What is different for one upstream of the
   username: setting(value.text().optional(), { kind: "text", doc: "User name for Basic authorization." }),
   passwordFile: setting(value.path().optional(), {
     kind: "path",
+    synonyms: ["password", "token", "secret"],
     doc: "File with the password or token. Line ends at its end do not count.",
   }),
   passwordEnv: setting(value.text().optional(), {
@@ -73,6 +78,7 @@ export const configSchema = z.object({
       default: "127.0.0.1:3000",
       env: "SLUICE_LISTEN",
       flag: "listen",
+      synonyms: ["port", "host", "addr", "address", "bind"],
       doc: "Address and port. `:3000` is every address of the machine; port 0 is any free port. The default is reachable from this machine only.",
     }),
     basePath: setting(value.basePath(), {
@@ -120,6 +126,7 @@ export const configSchema = z.object({
       default: "./sluice-data",
       env: "SLUICE_DATA_DIR",
       flag: "data-dir",
+      synonyms: ["data", "dir", "cache_dir", "storage", "path"],
       doc: "Folder of the store. A relative path in the file counts from the file, elsewhere from the working directory.",
     }),
     memoryBytes: setting(value.size(), {
@@ -187,6 +194,8 @@ export const configSchema = z.object({
       kind: "text",
       defaultDoc: "`GOPROXY` of Sluice's own environment, else Go's default",
       flag: "chain",
+      synonyms: ["proxy", "goproxy", "upstreams", "url"],
+      hidden: true,
       doc: "The upstreams, in the grammar of `GOPROXY`: after a comma the next one is asked when this one does not have it, after a `|` also when it fails. `off` and `direct` end the chain.",
     }),
     private: setting(value.text(), {
@@ -255,10 +264,12 @@ export const configSchema = z.object({
   }),
 });
 
-type Settings = z.infer<typeof configSchema>;
+/** What the schema makes of everything that was written. */
+export type Settings = z.infer<typeof configSchema>;
+export type Override = z.infer<typeof overrideSchema>;
 
 /** What is different for one upstream, its files read. */
-export type UpstreamOverride = z.infer<typeof overrideSchema> & {
+export type UpstreamOverride = Override & {
   /** The content of `ca_file`: certificates in PEM. */
   readonly ca?: string | undefined;
   /** From `password_file` or `password_env`. */

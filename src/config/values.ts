@@ -96,7 +96,11 @@ export function addressRanges() {
 
 /** A path as written; the loader makes it absolute. */
 export function path() {
-  return text().min(1, { error: "is empty; write the path of a file or folder" });
+  return text()
+    .min(1, { error: "is empty; write the path of a file or folder" })
+    .refine((value) => !value.startsWith("~"), {
+      error: "begins with ~, which only a shell knows; write the whole path",
+    });
 }
 
 /** Statuses of an upstream that mean "does not exist". */

@@ -1,0 +1,139 @@
+import { SluiceError } from "../core/errors.ts";
+import { ProtocolError } from "../protocol/error.ts";
+import { pathMatch } from "../protocol/module/index.ts";
+import { formatChain, parseChain, type ChainEntry } from "../sources/chain-spec.ts";
+import type { Override, Settings } from "./schema.ts";
+import { nearest } from "./suggest.ts";
+
+/** Adds a sentence about one setting: by its `section.key`, the end of the sentence, and the value it is about. */
+export type Report = (
+  path: string,
+  message: string,
+  at?: { readonly value?: unknown; readonly index?: number },
+) => void;
+
+/** What one value's schema cannot tell: grammars of Go, and settings that must fit each other. */
+export function checkSettings({ server, upstream }: Settings, report: Report): void {
+  if (server.maxUrlBytes >= server.maxHeaderBytes) {
+    report(
+      "server.max_url_bytes",
+      `is not below max_header_bytes (${server.maxHeaderBytes}), which the URL is a part of`,
+      {
+        value: server.maxUrlBytes,
+      },
+    );
+  }
+  checkPatterns("upstream.private", upstream.private, report);
+  if (upstream.noProxy !== upstream.private) checkPatterns("upstream.no_proxy", upstream.noProxy, report);
+  const chain = checkChain(upstream.chain, report);
+  if (chain !== undefined) checkOverrides(upstream.overrides, chain, report);
+}
+
+/** The chain as it may be printed. */
+export function printableChain(chain: string): string {
+  return formatChain(parseChain(chain));
+}
+
+/** The URL of an override as `parseChain` names the entry that it is about. */
+export function overrideName(override: Override): string {
+  return parseOverrideUrl(override.url)?.name ?? override.url;
+}
+
+/** Go's own matching passes over what is malformed, and then a private name would go out. So it is refused here. */
+function checkPatterns(path: string, patterns: string, report: Report): void {
+  for (const pattern of patterns.split(",")) {
+    if (/\s/.test(pattern)) {
+      report(
+        path,
+        `has a blank in the pattern ${JSON.stringify(pattern)}, which then matches nothing; separate patterns by a comma alone`,
+        {
+          value: patterns,
+        },
+      );
+    } else if (pattern.includes("://")) {
+      report(path, `has a URL among its patterns; write the module path, such as ${pattern.replace(/^.*:\/\//, "")}`, {
+        value: patterns,
+      });
+    } else if (!isPattern(pattern)) {
+      report(path, `has the malformed pattern ${JSON.stringify(pattern)}; close its [ or escape it as \\[`, {
+        value: patterns,
+      });
+    }
+  }
+}
+
+function isPattern(pattern: string): boolean {
+  try {
+    pathMatch(pattern, "");
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
+}
+
+function checkChain(chain: string, report: Report): readonly ChainEntry[] | undefined {
+  try {
+    return parseChain(chain);
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    const reason = isPartOfPassword(chain)
+      ? "cannot be read, and is not shown as it may hold a password; in a password write , as %2C, | as %7C, / as %2F and @ as %40"
+      : `cannot be read: ${error.message}`;
+    report("upstream.chain", reason);
+    return undefined;
+  }
+}
+
+/** A comma in a password splits it, and then the first half looks like an entry that may be quoted. */
+function isPartOfPassword(chain: string): boolean {
+  const words = chain.split(/[,|]/);
+  return words.some(
+    (word, index) =>
+      !word.includes("@") && /:\/*[^/]*:/.test(word) && words.slice(index + 1).some((later) => later.includes("@")),
+  );
+}
+
+function checkOverrides(overrides: readonly Override[], chain: readonly ChainEntry[], report: Report): void {
+  const names = chain.filter(({ kind }) => kind === "http").map(({ name }) => name);
+  const seen = new Set<string>();
+  for (const [index, override] of overrides.entries()) {
+    const entry = parseOverrideUrl(override.url);
+    if (entry === undefined) {
+      report(
+        "upstream.override.url",
+        "is not one URL of an upstream; write it as in the chain, such as https://proxy.example.com",
+        { index },
+      );
+    } else if (entry.credentials !== undefined || entry.url.search !== "") {
+      report(
+        "upstream.override.url",
+        "has a user name, password or query in it; write username and password_file instead",
+        { index },
+      );
+    } else if (!names.includes(entry.name)) {
+      const meant = nearest(entry.name, names);
+      report(
+        "upstream.override.url",
+        `${entry.name} is no entry of the chain; ${meant === undefined ? "add it there, or take the override out" : `did you mean ${meant}?`}`,
+        {
+          index,
+        },
+      );
+    } else if (seen.has(entry.name)) {
+      report("upstream.override.url", `${entry.name} has an override already; write one table for it`, { index });
+    } else {
+      seen.add(entry.name);
+    }
+  }
+}
+
+function parseOverrideUrl(url: string) {
+  try {
+    const [entry, second] = parseChain(url);
+    return entry?.kind === "http" && second === undefined ? entry : undefined;
+  } catch (error) {
+    if (error instanceof SluiceError) return undefined;
+    throw error;
+  }
+}

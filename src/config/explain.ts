@@ -1,0 +1,77 @@
+import type { z } from "zod";
+import type { NamedDocument } from "./file.ts";
+import type { Given } from "./gather.ts";
+import { formatOrigin, type Origin } from "./origin.ts";
+import { overrideSection, sections, settingPath, type Setting } from "./settings.ts";
+
+/** What a sentence about a wrong value needs to know. */
+export interface Context {
+  readonly given: ReadonlyMap<string, Given>;
+  readonly file: NamedDocument | undefined;
+}
+
+/** The sentence for one thing a schema refused: where it stands, what stands there, and what to write. */
+export function explainIssue({ path, message }: z.core.$ZodIssue, context: Context): string {
+  const [sectionName, field, index, overrideField, ...rest] = path;
+  const setting = sections.find(({ name }) => name === sectionName)?.settings.find((found) => found.field === field);
+  if (setting === undefined) return `${path.join(".")} ${message}`;
+  const value = context.given.get(settingPath(setting))?.value;
+  if (setting.kind !== "tables" || typeof index !== "number") {
+    return explain(setting, message, { ...context, value: index === undefined ? value : dig(value, [index]) });
+  }
+  const overrideSetting = overrideSection.settings.find((found) => found.field === overrideField);
+  if (overrideSetting === undefined) return explain(setting, message, { ...context, index });
+  return explain(overrideSetting, message, {
+    ...context,
+    index,
+    value: dig(value, [index, overrideSetting.key, ...rest]),
+  });
+}
+
+/**
+ * The same for a check behind the schema: `[server] listen = "x" …`, `SLUICE_LISTEN="x" …` or `--listen "x" …`, then `message`.
+ * `value` is left out where it may hold a secret.
+ */
+export function explain(
+  setting: Setting,
+  message: string,
+  { value, index, ...context }: Context & { readonly value?: unknown; readonly index?: number },
+): string {
+  const shown = setting.hidden === true || setting.kind === "tables" ? undefined : value;
+  const origin = originOf(setting, context, index);
+  const name =
+    setting.section === overrideSection.name
+      ? `[[${setting.section}]] ${setting.key}`
+      : `[${setting.section}] ${setting.key}`;
+  const ofOverride = setting.section === overrideSection.name;
+  if (ofOverride && value === undefined && setting.key === "url") {
+    return `${prefix(origin)}[[upstream.override]] has no url; write the entry of the chain that it is about`;
+  }
+  if (origin.kind === "env" && !ofOverride)
+    return `${origin.name}${shown === undefined ? "" : `=${quote(shown)}`} ${message}`;
+  if (origin.kind === "flag") return `--${origin.name}${shown === undefined ? "" : ` ${quote(shown)}`} ${message}`;
+  return `${prefix(origin)}${name}${shown === undefined ? "" : ` = ${quote(shown)}`} ${message}`;
+}
+
+function originOf(setting: Setting, { given, file }: Context, index: number | undefined): Origin {
+  const origin = given.get(settingPath(setting))?.origin ??
+    given.get("upstream.override")?.origin ?? { kind: "default" };
+  if (origin.kind !== "file" || index === undefined) return origin;
+  const table = `upstream.override.${index}`;
+  return { ...origin, line: file?.lineOf(`${table}.${setting.key}`) ?? file?.lineOf(table) ?? origin.line };
+}
+
+function prefix(origin: Origin): string {
+  return origin.kind === "default" ? "" : `${formatOrigin(origin)}: `;
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value) ?? String(value);
+}
+
+function dig(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
+  );
+}

@@ -1,0 +1,43 @@
+import type { Given } from "./gather.ts";
+import type { LoadedConfig } from "./load.ts";
+import { formatOrigin } from "./origin.ts";
+import { printableChain } from "./checks.ts";
+import { overrideSection, sections, settingPath, type Section } from "./settings.ts";
+import { isTable } from "./file.ts";
+
+/** The settings in force as a TOML file, with the origin of each as a comment. Nothing secret is in it. */
+export function printConfig({ given }: LoadedConfig): string {
+  const blocks = sections.map((section) => printSection(section, given));
+  return `${[...blocks, ...printOverrides(given.get("upstream.override"))].join("\n\n")}\n`;
+}
+
+function printSection({ name, settings }: Section, given: ReadonlyMap<string, Given>): string {
+  const lines = settings
+    .filter(({ kind }) => kind !== "tables")
+    .flatMap((setting) => {
+      const found = given.get(settingPath(setting));
+      return found === undefined ? [] : [{ ...found, setting: printSetting(setting.key, found.value) }];
+    });
+  const width = Math.max(...lines.map(({ setting }) => setting.length));
+  return [
+    `[${name}]`,
+    ...lines.map(({ setting, origin }) => `${setting.padEnd(width)}  # ${formatOrigin(origin)}`),
+  ].join("\n");
+}
+
+function printOverrides(given: Given | undefined): string[] {
+  if (!Array.isArray(given?.value)) return [];
+  const { origin, value: tables } = given;
+  return tables.filter(isTable).map((table) => {
+    const lines = overrideSection.settings
+      .filter(({ key }) => table[key] !== undefined)
+      .map(({ key }) => printSetting(key, table[key]));
+    return [`[[${overrideSection.name}]]  # ${formatOrigin(origin)}`, ...lines].join("\n");
+  });
+}
+
+function printSetting(key: string, value: unknown): string {
+  const shown = key === "chain" || key === "url" ? printableChain(String(value)) : value;
+  // JSON's texts, numbers, booleans and lists are TOML's too.
+  return `${key} = ${JSON.stringify(shown)}`;
+}

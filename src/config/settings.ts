@@ -1,0 +1,70 @@
+import type { z } from "zod";
+import { configSchema, overrideSchema, sectionDocs, settingFacts, type SettingFacts } from "./schema.ts";
+
+/** One setting, with every name it has. */
+export interface Setting extends SettingFacts {
+  /** As the person who writes a file sees it: `server` or `upstream.override`. */
+  readonly section: string;
+  /** In the file, such as `shutdown_timeout`. */
+  readonly key: string;
+  /** In `Config`, such as `shutdownTimeoutMs`. */
+  readonly field: string;
+  /** Environment variables, the one to recommend first. None inside `[[upstream.override]]`. */
+  readonly envNames: readonly string[];
+  readonly schema: z.ZodType;
+}
+
+export interface Section {
+  readonly name: string;
+  readonly doc: string;
+  readonly settings: readonly Setting[];
+}
+
+/** Variables of the go command that a setting falls back to when nothing else sets it. */
+export const goFallbacks = {
+  "upstream.chain": "GOPROXY",
+  "upstream.private": "GOPRIVATE",
+  "upstream.no_proxy": "GONOPROXY",
+} as const;
+
+/** Read before everything else, so it is no setting. */
+export const configFileEnv = "SLUICE_CONFIG";
+
+export const sections: readonly Section[] = Object.entries(configSchema.shape).map(([name, schema]) =>
+  section(name, schema),
+);
+
+export const overrideSection: Section = section("upstream.override", overrideSchema);
+
+/** By `section.key`. */
+export function findSetting(path: string): Setting {
+  const found = [...sections, overrideSection]
+    .flatMap(({ settings }) => settings)
+    .find((one) => settingPath(one) === path);
+  if (found === undefined) throw new TypeError(`there is no setting ${path}`);
+  return found;
+}
+
+export function settingPath({ section, key }: Setting): string {
+  return `${section}.${key}`;
+}
+
+function section(name: string, schema: z.ZodObject<Readonly<Record<string, z.ZodType>>>): Section {
+  const settings = Object.entries(schema.shape).map(([field, fieldSchema]) => setting(name, field, fieldSchema));
+  return { name, doc: sectionDocs.get(schema)?.doc ?? "", settings };
+}
+
+function setting(section: string, field: string, schema: z.ZodType): Setting {
+  const facts = settingFacts.get(schema);
+  if (facts === undefined) throw new TypeError(`the setting ${section}.${field} is not documented`);
+  const key = facts.key ?? fileKey(field, facts.kind);
+  const longEnv = `SLUICE_${section}_${key}`.toUpperCase();
+  const envNames = section.includes(".") ? [] : [...new Set([facts.env ?? longEnv, longEnv])];
+  return { ...facts, section, key, field, envNames, schema };
+}
+
+/** `shutdownTimeoutMs` is `shutdown_timeout` outside, where the value carries its unit. */
+function fileKey(field: string, kind: SettingFacts["kind"]): string {
+  const unit = kind === "duration" ? /Ms$/ : kind === "size" ? /Bytes$/ : /$/;
+  return field.replace(unit, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,72 @@
+import { type ErrorCode, isSluiceError, type SluiceError } from "../core/errors.ts";
+import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
+import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+import { type ChainEntry, type EndEntry, formatChain } from "./chain-spec.ts";
+import type { PrivateRules } from "./private.ts";
+import { failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
+
+export interface ChainOptions {
+  /** From `parseChain`. */
+  readonly entries: readonly ChainEntry[];
+  /** What they match is not asked of any entry. */
+  readonly privateRules: PrivateRules;
+  /** Makes the source of an entry. Called once for each, at once. The chain closes them. */
+  readonly open: (entry: Exclude<ChainEntry, EndEntry>) => Source;
+}
+
+interface Link {
+  readonly source: Source;
+  readonly fallBackOnError: boolean;
+}
+
+/** What a source may answer. Anything else (a full disk here, a bug, the end of the request) is no reason to ask the next one. */
+const sourceCodes = [
+  "not_found",
+  "upstream_failed",
+  "upstream_timeout",
+  "upstream_refused",
+  "upstream_invalid",
+  "integrity",
+  "loop",
+  "overloaded",
+] as const satisfies readonly ErrorCode[];
+
+/**
+ * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
+ * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
+ *
+ * `direct` is the end of the list until there are sources for git. Unlike in go, it does not turn an upstream's failure into
+ * `not_found`, as nothing was looked up there. `not_found` carries in `details.asked` how many sources said so.
+ */
+export function createChain({ entries, privateRules, open }: ChainOptions): Source {
+  const links: Link[] = [];
+  let end: EndEntry["kind"] | undefined;
+  for (const entry of entries) {
+    if (entry.kind === "direct" || entry.kind === "off") end = entry.kind;
+    else links.push({ source: open(entry), fallBackOnError: entry.fallBackOnError });
+  }
+
+  return {
+    name: formatChain(entries),
+    async fetch<T>(request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext): Promise<T> {
+      if (privateRules.matches(request.modulePath)) throw notFoundPrivate(request);
+      const answers: SourceAnswer[] = [];
+      let failure: SluiceError | undefined;
+      for (const { source, fallBackOnError } of links) {
+        try {
+          return await source.fetch(request, receive, context);
+        } catch (error) {
+          if (!isSluiceError(error, ...sourceCodes)) throw error;
+          answers.push({ source: source.name, error });
+          if (error.code === "not_found") continue;
+          failure = error;
+          if (!fallBackOnError || context.signal.aborted) break;
+        }
+      }
+      throw failure === undefined ? notFound(request, answers, end) : failed(request, failure, answers);
+    },
+    async close() {
+      await Promise.all(links.map(({ source }) => source.close()));
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import { type ErrorCode, SluiceError } from "../core/errors.ts";
+import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+
+/** How one source answered. */
+export interface SourceAnswer {
+  readonly source: string;
+  readonly error: SluiceError;
+}
+
+/**
+ * go prints at most 8 lines and 648 bytes of an error body, and a longer one with a note that it was cut (SPEC §1.6). Some
+ * room stays free for the line that server/ adds.
+ */
+const maxLines = 5;
+const maxBytes = 560;
+const maxHeadBytes = 320;
+const maxLineBytes = 160;
+
+const noGitYet = "this Sluice does not fetch from git yet; the client itself can, with `direct` behind Sluice in its GOPROXY";
+
+const nobodyAsked = {
+  direct: "not stored here, and there is no upstream to ask",
+  off: "not stored here, and asking upstreams is switched off",
+};
+
+/** What a client or an operator can do, by the code of the failure that decides. */
+const advice: Partial<Record<ErrorCode, string>> = {
+  upstream_failed: "Ask again later. A `|` behind it in the chain lets the next one answer when it fails.",
+  upstream_timeout: "Ask again later. A `|` behind it in the chain lets the next one answer when it fails.",
+  upstream_refused: "Check Sluice's credentials for it; if this is its way to say `does not exist`, set not_found_status.",
+  upstream_invalid: "Check that its address is a GOPROXY and that no login page or filter stands before it.",
+  integrity: "Nothing of it was kept. If it stays so, this source's copy is damaged or was changed.",
+  overloaded: "Too many fetches are waiting for it. Ask again later.",
+};
+
+/** `example.com/m@v1.0.0`, or `example.com/m` for its list. */
+export function describeRequest(request: ModuleRequest): string {
+  switch (request.kind) {
+    case "list":
+      return request.modulePath;
+    case "latest":
+      return `${request.modulePath}@latest`;
+    case "query":
+      return `${request.modulePath}@${request.query}`;
+    case "info":
+    case "mod":
+    case "zip":
+      return `${request.modulePath}@${request.version}`;
+  }
+}
+
+/** Every source that was asked said so. `end` is the word at which the chain ended, if it ended at one. */
+export function notFound(request: ModuleRequest, answers: readonly SourceAnswer[], end: "direct" | "off" | undefined): SluiceError {
+  const what = describeRequest(request);
+  const lines = answers.map(({ source, error }) => `  ${source}: ${withoutName(error.message, source)}`);
+  const last = end === "direct" ? `  'direct' is in the chain, but ${noGitYet}` : undefined;
+  const head = answers.length > 0 ? "no source in the chain has it" : nobodyAsked[end ?? "off"];
+  const reason = answers.map(({ error }) => error.details["reason"]).find((text) => text !== undefined);
+  return new SluiceError("not_found", clip([`not found: ${what}: ${head}`, ...lines], last), {
+    cause: answers.at(-1)?.error,
+    details: { asked: answers.length, ...(reason === undefined ? {} : { reason }) },
+  });
+}
+
+/** The module's name must not leave, so nobody was asked. */
+export function notFoundPrivate(request: ModuleRequest): SluiceError {
+  const lines = [
+    `not found: ${describeRequest(request)}: not stored here, and no upstream was asked, as the module is private`,
+    `  It matches GONOPROXY or GOPRIVATE of this Sluice, and ${noGitYet}`,
+  ];
+  return new SluiceError("not_found", clip(lines), { details: { asked: 0, private: true } });
+}
+
+/** `failure` decides the code; the answers of the other sources are named too. */
+export function failed(request: ModuleRequest, failure: SluiceError, answers: readonly SourceAnswer[]): SluiceError {
+  const others = answers.filter(({ error }) => error !== failure);
+  const lines = [
+    `${describeRequest(request)}: ${failure.message}`,
+    ...others.map(({ source, error }) => `  ${source}: ${withoutName(error.message, source)}`),
+  ];
+  return new SluiceError(failure.code, clip(lines, advice[failure.code]), {
+    cause: failure,
+    details: { ...failure.details, asked: answers.length },
+    retryAfterSeconds: failure.retryAfterSeconds,
+  });
+}
+
+function withoutName(message: string, source: string): string {
+  return message.startsWith(`${source} `) ? message.slice(source.length + 1) : message;
+}
+
+/** Keeps the head, as many lines as there is room for, and `last`. */
+function clip([head = "", ...lines]: readonly string[], last?: string): string {
+  const room = maxBytes - (last === undefined ? 0 : last.length + 1) - "\n  and 99 more".length;
+  const kept = [clipLine(head, maxHeadBytes)];
+  for (const line of lines.map((text) => clipLine(text, maxLineBytes))) {
+    if (kept.length === maxLines || [...kept, line].join("\n").length > room) break;
+    kept.push(line);
+  }
+  const left = lines.length + 1 - kept.length;
+  if (left > 0) kept.push(`  and ${left} more`);
+  if (last !== undefined) kept.push(last);
+  return kept.join("\n");
+}
+
+/** One line of printable ASCII: a body with anything unprintable in it go does not show at all. */
+function clipLine(line: string, limit: number): string {
+  const printable = line.replace(/[^\x20-\x7e]+/g, " ");
+  return printable.length <= limit ? printable : `${printable.slice(0, limit - 3)}...`;
+}
