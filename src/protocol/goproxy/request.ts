@@ -79,7 +79,7 @@ function parseFile(modulePath: ModulePath, file: string): FileRequest | QueryReq
     if (matchesPathMajor(version, major)) return { kind: extension, modulePath, version };
     if (extension !== "info") refuseMalformed((invalid) => checkPathMajor(invalid, major), version);
   }
-  if (extension !== "info") throw malformed(`version ${quoteShort(text)} is not canonical`);
+  if (extension !== "info") throw malformed(`version ${text.slice(0, 80)} is not canonical`);
   checkQuery(text);
   return { kind: "query", modulePath, query: text };
 }

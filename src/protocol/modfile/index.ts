@@ -1,9 +1,3 @@
+export type { Exclusion, ModFile, Replacement, Requirement, Retract } from "./mod-file.ts";
 export { scanModulePath } from "./module-path.ts";
-export {
-  type Exclusion,
-  type ModFile,
-  type Replacement,
-  type Requirement,
-  type Retract,
-  parseModFile,
-} from "./parse.ts";
+export { parseModFile } from "./parse.ts";
