@@ -207,7 +207,7 @@ export const configSchema = z.object({
     noProxy: setting(value.text(), {
       kind: "text",
       defaultDoc: "`GONOPROXY` of Sluice's own environment, else what `private` is",
-      flag: "no-proxy",
+      flag: "noproxy",
       doc: "Patterns of module paths whose names are never sent to any upstream, in the grammar of `GONOPROXY`. `none` is no pattern.",
     }),
     concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
@@ -276,7 +276,10 @@ export type UpstreamOverride = Override & {
   readonly password?: Secret | undefined;
 };
 
-/** Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes. */
+/**
+ * Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes.
+ * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
+ */
 export type Config = Readonly<Omit<Settings, "upstream">> & {
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
     readonly overrides: readonly UpstreamOverride[];

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import { lookup } from "node:dns/promises";
+import { networkInterfaces } from "node:os";
+import { Option, type Command } from "commander";
+import { loadConfig, refuseLoop, type LoadedConfig } from "../config/index.ts";
+import { sections, type Setting } from "../config/settings.ts";
+
+const flagSettings = sections.flatMap(({ settings }) => settings).filter(({ flag }) => flag !== undefined);
+
+/** `--config` and the settings that are flags too. */
+export function addConfigOptions(command: Command): Command {
+  command.addOption(new Option("--config <file>", "TOML file with settings (env: SLUICE_CONFIG)"));
+  for (const setting of flagSettings) command.addOption(flagOption(setting));
+  return command;
+}
+
+/** The checked configuration that a command line, its environment and its file make together. */
+export async function configOf(command: Command): Promise<LoadedConfig> {
+  const values: Readonly<Record<string, unknown>> = command.opts();
+  const flags: Record<string, string> = {};
+  for (const setting of flagSettings) {
+    const value = values[flagOption(setting).attributeName()];
+    if (setting.flag !== undefined && typeof value === "string") flags[setting.flag] = value;
+  }
+  const file = values["config"];
+  const loaded = loadConfig({
+    configFile: typeof file === "string" ? file : undefined,
+    flags,
+    env: process.env,
+    cwd: process.cwd(),
+    readFile: (path) => readFileSync(path, "utf8"),
+  });
+  await refuseLoop(loaded, { addresses: ownAddresses(), lookup: resolveName });
+  return loaded;
+}
+
+function flagOption({ flag, kind, doc, default: preset, defaultDoc, envNames }: Setting): Option {
+  const [summary = ""] = doc.split(/(?<=[.])\s/);
+  const value =
+    preset === undefined ? defaultDoc : typeof preset === "object" || preset === "" ? "none" : String(preset);
+  const text = `${summary.replace(/\.$/, "")} (default: ${value}, env: ${envNames[0]})`;
+  return new Option(`--${flag} <${placeholders[kind]}>`, text.replaceAll("`", ""));
+}
+
+const placeholders: Readonly<Record<Setting["kind"], string>> = {
+  text: "text",
+  choice: "word",
+  boolean: "true|false",
+  integer: "number",
+  duration: "duration",
+  size: "size",
+  path: "path",
+  list: "a,b,…",
+  tables: "toml",
+};
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
+}
+
+async function resolveName(hostname: string): Promise<string[]> {
+  try {
+    const found = await lookup(hostname, { all: true });
+    return found.map(({ address }) => address);
+  } catch {
+    // A name without address leads nowhere, so not back to us. Whoever asks that upstream says what is wrong with it.
+    return [];
+  }
+}

@@ -1,0 +1,69 @@
+import { SluiceError } from "../core/errors.ts";
+
+export interface Failure {
+  readonly message: string;
+  readonly exitCode: 1 | 2;
+}
+
+/** What to say about an error that ends the program. What the operator can put right is one sentence with a suggestion. */
+export function explainFailure(error: unknown): Failure {
+  for (const link of chainOf(error)) {
+    const message = explainKnown(link);
+    if (message !== undefined) return { message, exitCode: 2 };
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { message: `unexpected error, which is a bug in Sluice: ${text}`, exitCode: 1 };
+}
+
+function explainKnown(error: unknown): string | undefined {
+  if (error instanceof SluiceError) {
+    if (error.code === "config_invalid") return error.message;
+    if (error.code === "storage_failed")
+      return `${error.message}; make it writable, or choose another folder with --data-dir or SLUICE_DATA_DIR`;
+    return undefined;
+  }
+  return isSystemError(error) ? explainListen(error) : undefined;
+}
+
+function explainListen({ code, syscall, address = "", port = 0, hostname = "" }: SystemError): string | undefined {
+  if (syscall === "getaddrinfo")
+    return `cannot listen on ${hostname}, which is no name of this machine; write an IP address, such as --listen 127.0.0.1:3000`;
+  if (syscall !== "listen" && syscall !== "bind") return undefined;
+  const place = `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  if (code === "EADDRINUSE") {
+    return `cannot listen on ${place}, which another program uses; stop that one, or choose another port with --listen or SLUICE_LISTEN`;
+  }
+  if (code === "EACCES") {
+    return `cannot listen on ${place}, which this user is not allowed to; choose a port above 1023 with --listen or SLUICE_LISTEN`;
+  }
+  if (code === "EADDRNOTAVAIL") {
+    return `cannot listen on ${place}, which is no address of this machine; choose one with --listen or SLUICE_LISTEN, such as :${port} for all of them`;
+  }
+  if (code === "EAFNOSUPPORT") {
+    return `cannot listen on ${place}, as this machine has no addresses of that kind; choose another with --listen or SLUICE_LISTEN`;
+  }
+  return undefined;
+}
+
+interface SystemError extends NodeJS.ErrnoException {
+  readonly address?: string;
+  readonly port?: number;
+  readonly hostname?: string;
+}
+
+function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && "syscall" in error;
+}
+
+/** The error and its causes. */
+function chainOf(error: unknown): unknown[] {
+  const links: unknown[] = [];
+  for (
+    let link = error;
+    link !== undefined && !links.includes(link);
+    link = link instanceof Error ? link.cause : undefined
+  ) {
+    links.push(link);
+  }
+  return links;
+}
