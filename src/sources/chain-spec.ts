@@ -29,7 +29,7 @@ export interface FileEntry {
 
 /** The end of a list: nothing behind it is ever asked. */
 export interface EndEntry {
-  readonly kind: "direct" | "off";
+  readonly kind: "end";
   readonly name: "direct" | "off";
 }
 
@@ -47,10 +47,12 @@ export function parseChain(text: string): readonly ChainEntry[] {
     if (trimmed === "") continue;
     const entry = parseEntry(trimmed, separator === "|");
     entries.push(entry);
-    if (entry.kind === "direct" || entry.kind === "off") return entries;
+    if (entry.kind === "end") return entries;
   }
   if (entries.length > 0) return entries;
-  throw invalid("the chain of upstreams has no entries; write the URL of an upstream, or `off` to serve only what is stored");
+  throw invalid(
+    "the chain of upstreams has no entries; write the URL of an upstream, or `off` to serve only what is stored",
+  );
 }
 
 /** The chain as it may be printed. */
@@ -58,35 +60,31 @@ export function formatChain(entries: readonly ChainEntry[]): string {
   return entries
     .map((entry, index) => {
       if (index === entries.length - 1) return entry.name;
-      return entry.name + ("fallBackOnError" in entry && entry.fallBackOnError ? "|" : ",");
+      return entry.name + (entry.kind !== "end" && entry.fallBackOnError ? "|" : ",");
     })
     .join("");
 }
 
 function parseEntry(word: string, fallBackOnError: boolean): ChainEntry {
-  if (word === "direct" || word === "off") return { kind: word, name: word };
+  if (word === "direct" || word === "off") return { kind: "end", name: word };
   refuseUnprintable(word);
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\//.exec(word)?.[1]?.toLowerCase();
   // Single words are reserved by go for what it has built in; anything else without a scheme is a host.
   if (scheme === undefined && !word.startsWith("/") && !word.includes(":/") && /[.:/]/.test(word)) {
     return parseHttpEntry(`https://${word}`, word, fallBackOnError);
   }
-  switch (scheme) {
-    case "http":
-    case "https":
-      return parseHttpEntry(word, word, fallBackOnError);
-    case "file":
-      return parseFileEntry(word, fallBackOnError);
-    default:
-      throw invalid(`${quote(word)} in the chain of upstreams ${explainWord(word, scheme)}`);
-  }
+  if (scheme === "http" || scheme === "https") return parseHttpEntry(word, word, fallBackOnError);
+  if (scheme === "file") return parseFileEntry(word, fallBackOnError);
+  throw invalid(`${quote(word)} in the chain of upstreams ${explainWord(word, scheme)}`);
 }
 
 function parseHttpEntry(address: string, word: string, fallBackOnError: boolean): HttpEntry {
   // WHATWG parsing would quietly repair `http:/host`, where go finds no host.
-  if (!/^https?:\/\/[^/]/i.test(address)) throw invalid(`${quote(word)} in the chain of upstreams has no host; write https://host`);
+  if (!/^https?:\/\/[^/]/i.test(address))
+    throw invalid(`${quote(word)} in the chain of upstreams has no host; write https://host`);
   const url = URL.parse(address);
-  if (url === null) throw invalid(`${quote(word)} in the chain of upstreams is not a URL; write https://host or https://host/path`);
+  if (url === null)
+    throw invalid(`${quote(word)} in the chain of upstreams is not a URL; write https://host or https://host/path`);
   if (`${url.pathname}${url.search}${url.hash}`.includes("@")) {
     throw invalid(
       `${quote(word)} in the chain of upstreams has a @ behind the host; write / ? # and @ in a user name or password as %2F %3F %23 and %40`,
@@ -105,7 +103,9 @@ function credentialsOf(url: URL, word: string): Credentials | undefined {
     return new Credentials(decodeURIComponent(url.username), decodeURIComponent(url.password));
   } catch (error) {
     if (!(error instanceof URIError)) throw error;
-    throw invalid(`${quote(word)} in the chain of upstreams has a user name or password with a % that is no escape; write it as %25`);
+    throw invalid(
+      `${quote(word)} in the chain of upstreams has a user name or password with a % that is no escape; write it as %25`,
+    );
   }
 }
 
@@ -140,7 +140,9 @@ function explainWord(word: string, scheme: string | undefined): string {
 function refuseUnprintable(word: string): void {
   // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
   if (!/[\s\u0000-\u001f\u007f]/.test(word)) return;
-  throw invalid(`${quote(word)} in the chain of upstreams has a blank or control character in it; separate entries by a comma`);
+  throw invalid(
+    `${quote(word)} in the chain of upstreams has a blank or control character in it; separate entries by a comma`,
+  );
 }
 
 function quote(word: string): string {

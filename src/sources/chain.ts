@@ -40,15 +40,19 @@ const sourceCodes = [
  */
 export function createChain({ entries, privateRules, open }: ChainOptions): Source {
   const links: Link[] = [];
-  let end: EndEntry["kind"] | undefined;
+  let end: EndEntry["name"] | undefined;
   for (const entry of entries) {
-    if (entry.kind === "direct" || entry.kind === "off") end = entry.kind;
+    if (entry.kind === "end") end = entry.name;
     else links.push({ source: open(entry), fallBackOnError: entry.fallBackOnError });
   }
 
   return {
     name: formatChain(entries),
-    async fetch<T>(request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext): Promise<T> {
+    async fetch<T>(
+      request: ModuleRequest,
+      receive: (response: SourceResponse) => Promise<T>,
+      context: FetchContext,
+    ): Promise<T> {
       if (privateRules.matches(request.modulePath)) throw notFoundPrivate(request);
       const answers: SourceAnswer[] = [];
       let failure: SluiceError | undefined;

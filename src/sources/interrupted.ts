@@ -9,5 +9,7 @@ export function interrupted(source: string, signal: AbortSignal): SluiceError {
       details: { upstream: source },
     });
   }
-  return new SluiceError("cancelled", `the fetch from ${source} was given up, as nobody waits for it any more`, { cause });
+  return new SluiceError("cancelled", `the fetch from ${source} was given up, as nobody waits for it any more`, {
+    cause,
+  });
 }

@@ -14,9 +14,12 @@ export interface SourceAnswer {
 const maxLines = 5;
 const maxBytes = 560;
 const maxHeadBytes = 320;
-const maxLineBytes = 160;
+const maxTargetBytes = 180;
+const maxNameBytes = 80;
+const maxAnswerBytes = 100;
 
-const noGitYet = "this Sluice does not fetch from git yet; the client itself can, with `direct` behind Sluice in its GOPROXY";
+const noGitYet =
+  "this Sluice does not fetch from git yet; the client itself can, with `direct` behind Sluice in its GOPROXY";
 
 const nobodyAsked = {
   direct: "not stored here, and there is no upstream to ask",
@@ -27,36 +30,24 @@ const nobodyAsked = {
 const advice: Partial<Record<ErrorCode, string>> = {
   upstream_failed: "Ask again later. A `|` behind it in the chain lets the next one answer when it fails.",
   upstream_timeout: "Ask again later. A `|` behind it in the chain lets the next one answer when it fails.",
-  upstream_refused: "Check Sluice's credentials for it; if this is its way to say `does not exist`, set not_found_status.",
+  upstream_refused:
+    "Check Sluice's credentials for it; if this is its way to say `does not exist`, set not_found_status.",
   upstream_invalid: "Check that its address is a GOPROXY and that no login page or filter stands before it.",
   integrity: "Nothing of it was kept. If it stays so, this source's copy is damaged or was changed.",
   overloaded: "Too many fetches are waiting for it. Ask again later.",
 };
 
-/** `example.com/m@v1.0.0`, or `example.com/m` for its list. */
-export function describeRequest(request: ModuleRequest): string {
-  switch (request.kind) {
-    case "list":
-      return request.modulePath;
-    case "latest":
-      return `${request.modulePath}@latest`;
-    case "query":
-      return `${request.modulePath}@${request.query}`;
-    case "info":
-    case "mod":
-    case "zip":
-      return `${request.modulePath}@${request.version}`;
-  }
-}
-
 /** Every source that was asked said so. `end` is the word at which the chain ended, if it ended at one. */
-export function notFound(request: ModuleRequest, answers: readonly SourceAnswer[], end: "direct" | "off" | undefined): SluiceError {
-  const what = describeRequest(request);
-  const lines = answers.map(({ source, error }) => `  ${source}: ${withoutName(error.message, source)}`);
+export function notFound(
+  request: ModuleRequest,
+  answers: readonly SourceAnswer[],
+  end: "direct" | "off" | undefined,
+): SluiceError {
+  const lines = answers.map(answerLine);
   const last = end === "direct" ? `  'direct' is in the chain, but ${noGitYet}` : undefined;
   const head = answers.length > 0 ? "no source in the chain has it" : nobodyAsked[end ?? "off"];
   const reason = answers.map(({ error }) => error.details["reason"]).find((text) => text !== undefined);
-  return new SluiceError("not_found", clip([`not found: ${what}: ${head}`, ...lines], last), {
+  return new SluiceError("not_found", clip([`not found: ${describe(request)}: ${head}`, ...lines], last), {
     cause: answers.at(-1)?.error,
     details: { asked: answers.length, ...(reason === undefined ? {} : { reason }) },
   });
@@ -65,7 +56,7 @@ export function notFound(request: ModuleRequest, answers: readonly SourceAnswer[
 /** The module's name must not leave, so nobody was asked. */
 export function notFoundPrivate(request: ModuleRequest): SluiceError {
   const lines = [
-    `not found: ${describeRequest(request)}: not stored here, and no upstream was asked, as the module is private`,
+    `not found: ${describe(request)}: not stored here, and no upstream was asked, as the module is private`,
     `  It matches GONOPROXY or GOPRIVATE of this Sluice, and ${noGitYet}`,
   ];
   return new SluiceError("not_found", clip(lines), { details: { asked: 0, private: true } });
@@ -74,10 +65,7 @@ export function notFoundPrivate(request: ModuleRequest): SluiceError {
 /** `failure` decides the code; the answers of the other sources are named too. */
 export function failed(request: ModuleRequest, failure: SluiceError, answers: readonly SourceAnswer[]): SluiceError {
   const others = answers.filter(({ error }) => error !== failure);
-  const lines = [
-    `${describeRequest(request)}: ${failure.message}`,
-    ...others.map(({ source, error }) => `  ${source}: ${withoutName(error.message, source)}`),
-  ];
+  const lines = [`${describe(request)}: ${failure.message}`, ...others.map(answerLine)];
   return new SluiceError(failure.code, clip(lines, advice[failure.code]), {
     cause: failure,
     details: { ...failure.details, asked: answers.length },
@@ -85,15 +73,23 @@ export function failed(request: ModuleRequest, failure: SluiceError, answers: re
   });
 }
 
-function withoutName(message: string, source: string): string {
-  return message.startsWith(`${source} `) ? message.slice(source.length + 1) : message;
+/** `example.com/m@v1.0.0`, or `example.com/m` for its list. */
+function describe(request: ModuleRequest): string {
+  if (request.kind === "list") return clipText(request.modulePath, maxTargetBytes);
+  const suffix = request.kind === "latest" ? "latest" : request.kind === "query" ? request.query : request.version;
+  return clipText(`${request.modulePath}@${suffix}`, maxTargetBytes);
+}
+
+function answerLine({ source, error: { message } }: SourceAnswer): string {
+  const answer = message.startsWith(`${source} `) ? message.slice(source.length + 1) : message;
+  return `  ${clipText(source, maxNameBytes)}: ${clipText(answer, maxAnswerBytes)}`;
 }
 
 /** Keeps the head, as many lines as there is room for, and `last`. */
 function clip([head = "", ...lines]: readonly string[], last?: string): string {
   const room = maxBytes - (last === undefined ? 0 : last.length + 1) - "\n  and 99 more".length;
-  const kept = [clipLine(head, maxHeadBytes)];
-  for (const line of lines.map((text) => clipLine(text, maxLineBytes))) {
+  const kept = [clipText(head, maxHeadBytes)];
+  for (const line of lines) {
     if (kept.length === maxLines || [...kept, line].join("\n").length > room) break;
     kept.push(line);
   }
@@ -104,7 +100,7 @@ function clip([head = "", ...lines]: readonly string[], last?: string): string {
 }
 
 /** One line of printable ASCII: a body with anything unprintable in it go does not show at all. */
-function clipLine(line: string, limit: number): string {
-  const printable = line.replace(/[^\x20-\x7e]+/g, " ");
+function clipText(text: string, limit: number): string {
+  const printable = text.replace(/[^\x20-\x7e]+/g, " ");
   return printable.length <= limit ? printable : `${printable.slice(0, limit - 3)}...`;
 }

@@ -23,7 +23,11 @@ export interface FileSourceOptions {
 export function createFileSource({ name, folder, events, clock }: FileSourceOptions): Source {
   return {
     name,
-    async fetch<T>(request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext): Promise<T> {
+    async fetch<T>(
+      request: ModuleRequest,
+      receive: (response: SourceResponse) => Promise<T>,
+      context: FetchContext,
+    ): Promise<T> {
       const startedAt = clock.now();
       let outcome = "ok";
       let failure: Error | undefined;
@@ -103,13 +107,18 @@ export function createFileSource({ name, folder, events, clock }: FileSourceOpti
       const { bytesRead } = await handle.read(chunk, 0, chunk.length, position).catch((error: unknown) => {
         throw fail("upstream_failed", `cannot be read: ${systemCode(error)}`, { cause: error });
       });
-      if (bytesRead === 0) throw fail("upstream_invalid", `ended after ${position} of ${size} bytes: it was changed while it was read`);
+      if (bytesRead === 0)
+        throw fail("upstream_invalid", `ended after ${position} of ${size} bytes: it was changed while it was read`);
       position += bytesRead;
       yield chunk.subarray(0, bytesRead);
     }
   }
 
-  function fail(code: "not_found" | "upstream_failed" | "upstream_invalid", what: string, context: ErrorContext = {}): SluiceError {
+  function fail(
+    code: "not_found" | "upstream_failed" | "upstream_invalid",
+    what: string,
+    context: ErrorContext = {},
+  ): SluiceError {
     return new SluiceError(code, `${name} ${what}`, { ...context, details: { upstream: name } });
   }
 }

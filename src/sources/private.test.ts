@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { parseModulePath } from "../protocol/module/index.ts";
+import { createPrivateRules } from "./private.ts";
+
+test.each([
+  ["", "corp.example/m", false],
+  ["none", "corp.example/m", false],
+  ["corp.example", "corp.example/m", true],
+  ["corp.example", "corp.example/a/b/c", true],
+  ["corp.example", "corp.example.org/m", false],
+  ["*.corp.example", "git.corp.example/m", true],
+  ["*.corp.example", "corp.example/m", false],
+  ["example.com/team", "example.com/team-b/m", false],
+  ["example.com/team/*", "example.com/team", false],
+  ["example.com/team/*", "example.com/team/m/v2", true],
+  ["example.com/Team", "example.com/team/m", false],
+  ["a.example,b.example/", "b.example/m", true],
+  // Blanks are not trimmed (SPEC §1.7), and a malformed pattern matches nothing.
+  ["a.example, b.example", "b.example/m", false],
+  ["[,b.example", "b.example/m", true],
+])("%j matches %s: %s", (patterns, modulePath, expected) => {
+  expect(createPrivateRules(patterns).matches(parseModulePath(modulePath))).toBe(expected);
+});
