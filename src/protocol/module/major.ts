@@ -36,7 +36,7 @@ function splitGopkgPath(path: string): PathVersion | undefined {
   while (end > 0 && isDigit(path.charCodeAt(end - 1))) end--;
   if (end <= 1 || !path.startsWith(".v", end - 2)) return undefined;
   const suffix = path.slice(end - 2);
-  // `.v` and `.v-unstable` have no number; `.v0` is the one number that may start with a zero.
+  // `.v0` is the one number that may start with a zero. `.v-unstable` without a number passes in x/mod too; no version fits it.
   if (suffix.length === 2 || (suffix.startsWith(".v0") && suffix !== ".v0")) return undefined;
   return { prefix: path.slice(0, end - 2), major: suffix };
 }
