@@ -34,12 +34,12 @@ export async function configOf(command: Command): Promise<LoadedConfig> {
   return loaded;
 }
 
-function flagOption({ flag, kind, doc, default: preset, defaultDoc, envNames }: Setting): Option {
+function flagOption({ flag, kind, placeholder, doc, default: preset, defaultDoc, envNames }: Setting): Option {
   const [summary = ""] = doc.split(/(?<=[.])\s/);
   const value =
     preset === undefined ? defaultDoc : typeof preset === "object" || preset === "" ? "none" : String(preset);
   const text = `${summary.replace(/\.$/, "")} (default: ${value}, env: ${envNames[0]})`;
-  return new Option(`--${flag} <${placeholders[kind]}>`, text.replaceAll("`", ""));
+  return new Option(`--${flag} <${placeholder ?? placeholders[kind]}>`, text.replaceAll("`", ""));
 }
 
 const placeholders: Readonly<Record<Setting["kind"], string>> = {

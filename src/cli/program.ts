@@ -59,7 +59,7 @@ function oneSentence(text: string): string {
     suggestion === undefined
       ? "see sluice --help"
       : suggestion.replace(/^\(Did you mean (.*)\?\)$/s, "did you mean $1?");
-  return `sluice: ${problem}; ${hint}\n`;
+  return `sluice: ${problem.replace(/\.$/, "")}; ${hint}\n`;
 }
 
 const programHelp = `

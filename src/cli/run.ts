@@ -15,7 +15,7 @@ export async function run(args: readonly string[]): Promise<void> {
       return;
     }
     const { message, exitCode } = explainFailure(error);
-    for (const line of message.split("\n")) process.stderr.write(`sluice: ${line}\n`);
+    process.stderr.write(`sluice: ${exitCode === 2 ? message.replaceAll("\n", "\nsluice: ") : message}\n`);
     process.exitCode = exitCode;
   }
 }

@@ -15,6 +15,8 @@ export interface SettingFacts {
   readonly env?: string;
   /** A command line option, without dashes. */
   readonly flag?: string;
+  /** What stands for the value in the help, where the kind does not say enough. */
+  readonly placeholder?: string;
   /** Other words people try for the key, in snake case; they get this setting as a suggestion. */
   readonly synonyms?: readonly string[];
   /** The value may hold what must not be printed. */
@@ -78,6 +80,7 @@ export const configSchema = z.object({
       default: "127.0.0.1:3000",
       env: "SLUICE_LISTEN",
       flag: "listen",
+      placeholder: "host:port",
       synonyms: ["port", "host", "addr", "address", "bind"],
       doc: "Address and port. `:3000` is every address of the machine; port 0 is any free port. The default is reachable from this machine only.",
     }),
@@ -86,12 +89,14 @@ export const configSchema = z.object({
       default: "",
       env: "SLUICE_BASE_PATH",
       flag: "base-path",
+      placeholder: "/path",
       doc: "Path under which everything is served, such as `/go`, when a front end passes on only a part of its URLs.",
     }),
     trustedProxies: setting(value.addressRanges(), {
       kind: "list",
       default: [],
       flag: "trusted-proxies",
+      placeholder: "ips",
       doc: "IPs and CIDRs of the front ends whose `X-Forwarded-*` headers are believed. From anyone else they are ignored.",
     }),
     shutdownTimeoutMs: setting(value.duration(), {
@@ -194,6 +199,7 @@ export const configSchema = z.object({
       kind: "text",
       defaultDoc: "`GOPROXY` of Sluice's own environment, else Go's default",
       flag: "chain",
+      placeholder: "urls",
       synonyms: ["proxy", "goproxy", "upstreams", "url"],
       hidden: true,
       doc: "The upstreams, in the grammar of `GOPROXY`: after a comma the next one is asked when this one does not have it, after a `|` also when it fails. `off` and `direct` end the chain.",
@@ -202,12 +208,14 @@ export const configSchema = z.object({
       kind: "text",
       defaultDoc: "`GOPRIVATE` of Sluice's own environment, else empty",
       flag: "private",
+      placeholder: "patterns",
       doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`.",
     }),
     noProxy: setting(value.text(), {
       kind: "text",
       defaultDoc: "`GONOPROXY` of Sluice's own environment, else what `private` is",
       flag: "noproxy",
+      placeholder: "patterns",
       doc: "Patterns of module paths whose names are never sent to any upstream, in the grammar of `GONOPROXY`. `none` is no pattern.",
     }),
     concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
