@@ -1,4 +1,5 @@
 import { SluiceError } from "../core/errors.ts";
+import { givenUp } from "./given-up.ts";
 
 /** The time in which one request lives, with its redirects and its body. */
 export interface Exchange {
@@ -20,10 +21,7 @@ export function startExchange(caller: AbortSignal, { host, totalMs }: { host: st
     end();
     stop.abort(reason);
   };
-  const onAbort = (): void =>
-    halt(
-      new SluiceError("cancelled", `${host}: the request was given up.`, { cause: caller.reason, details: { host } }),
-    );
+  const onAbort = (): void => halt(givenUp(caller, host));
   const timer = setTimeout(
     () =>
       halt(

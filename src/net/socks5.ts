@@ -1,4 +1,5 @@
-import { isIPv4, isIPv6, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { ipBytes } from "./ip-address.ts";
 import { proxyCredentials, proxyRefused, type TunnelTarget } from "./proxy.ts";
 
 const version = 5;
@@ -62,8 +63,8 @@ async function negotiate(socket: Socket, proxy: URL, target: TunnelTarget): Prom
 }
 
 function address(hostname: string): Uint8Array {
-  if (isIPv4(hostname)) return Uint8Array.of(1, ...hostname.split(".").map(Number));
-  if (isIPv6(hostname)) return Buffer.concat([Uint8Array.of(4), ipv6Bytes(hostname)]);
+  const ip = ipBytes(hostname);
+  if (ip !== undefined) return Buffer.concat([Uint8Array.of(ip.length === 4 ? 1 : 4), ip]);
   return Buffer.concat([Uint8Array.of(3), counted(hostname)]);
 }
 
@@ -71,18 +72,6 @@ function counted(text: string): Uint8Array {
   const bytes = Buffer.from(text);
   if (bytes.length > 255) throw new RangeError("SOCKS5 carries at most 255 bytes");
   return Buffer.concat([Uint8Array.of(bytes.length), bytes]);
-}
-
-function ipv6Bytes(address: string): Uint8Array {
-  // URL writes any IPv6 address in hexadecimal groups with at most one gap.
-  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [head = "", tail] = canonical.split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const groups = [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return Uint8Array.from(
-    groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]),
-  );
 }
 
 /** Reads so many bytes and leaves all behind them in the socket. */
