@@ -1,0 +1,123 @@
+import { removeFolder, temporaryFolder } from "../folders.ts";
+import { machineChain, projectTree, timeDownload } from "../go-client.ts";
+import { Row, takeTurns, type Aim, type Contestant, type Measurement } from "../measurement.ts";
+import type { Peer, RunningPeer } from "../peers/peer.ts";
+import { startUpstream } from "../upstream.ts";
+import type { Bench, Workload } from "./workload.ts";
+
+/** What a well-connected upstream takes for the first byte. */
+const upstreamLatencyMs = 25;
+
+/** `go mod download all` of a real project, whose files every server has. */
+export const cachedDownload: Workload = {
+  names: ["download-cached"],
+  async run(bench) {
+    const tree = await projectTree();
+    const upstream = await startUpstream(tree, 0);
+    const running: RunningPeer[] = [];
+    try {
+      for (const peer of bench.peers) {
+        const started = await peer.start({ folder: temporaryFolder(peer.name), tree, upstream: upstream.url.href });
+        running.push(started);
+        if (peer.isProxy) await timeDownload(started.url.href);
+      }
+      const rows = new DownloadRows("download-cached", "cached `go mod download all`", [
+        { is: "at most", factor: 1, of: "nginx" },
+      ]);
+      await takeTurns(bench.options.downloadRounds, running, async (peer, round) => {
+        const before = peer.usage().cpuSeconds;
+        const seconds = await timeDownload(peer.url.href);
+        const { cpuSeconds, peakRssBytes } = peer.usage();
+        bench.progress(`download-cached, round ${round + 1}: ${peer.name} ${seconds.toFixed(2)} s`);
+        rows.add(peer.name, seconds, { cpuSeconds: cpuSeconds - before, peakRssBytes });
+      });
+      return rows.measurements();
+    } finally {
+      await Promise.all(running.map((peer) => peer.stop()));
+      await upstream.close();
+    }
+  },
+};
+
+/** The same with empty stores, from a loopback upstream that is as far away as a good one and never varies. */
+export const coldDownload: Workload = {
+  names: ["download-cold"],
+  async run(bench) {
+    const upstream = await startUpstream(await projectTree(), upstreamLatencyMs);
+    try {
+      const title = `cold \`go mod download all\`, upstream at ${upstreamLatencyMs} ms`;
+      return await measureCold(bench, { workload: "download-cold", title, chain: upstream.url.href });
+    } finally {
+      await upstream.close();
+    }
+  },
+};
+
+/** The same from the machine's own chain: real, and as noisy as that is. */
+export const coldDownloadReal: Workload = {
+  names: ["download-cold-real"],
+  run: (bench) =>
+    measureCold(bench, {
+      workload: "download-cold-real",
+      title: "cold `go mod download all`, this machine's own upstream",
+      chain: machineChain(),
+    }),
+};
+
+async function measureCold(
+  bench: Bench,
+  { workload, title, chain }: { workload: string; title: string; chain: string },
+): Promise<Measurement[]> {
+  const rows = new DownloadRows(workload, title, [{ is: "at most", factor: 1.1, of: "direct" }]);
+  const direct = bench.options.sluiceOnly ? [] : ["direct" as const];
+  const contestants = [...direct, ...bench.peers.filter((peer) => peer.isProxy)];
+  await takeTurns(bench.options.downloadRounds, contestants, async (contestant, round) => {
+    const name = contestant === "direct" ? contestant : contestant.name;
+    try {
+      if (contestant === "direct") rows.add(name, await timeDownload(chain));
+      else await downloadThrough(contestant, chain, rows);
+      bench.progress(`${workload}, round ${round + 1}: ${name} done`);
+    } catch (error) {
+      // A real upstream refuses a file now and then, whoever asks. It costs this one a sample, not the others the run.
+      bench.progress(`${workload}, round ${round + 1}: ${name} FAILED: ${String(error).slice(0, 600)}`);
+    }
+  });
+  return rows.measurements();
+}
+
+async function downloadThrough(peer: Peer, chain: string, rows: DownloadRows): Promise<void> {
+  const folder = temporaryFolder(peer.name);
+  const running = await peer.start({ folder, tree: folder, upstream: chain });
+  try {
+    const before = running.usage().cpuSeconds;
+    const seconds = await timeDownload(running.url.href);
+    const { cpuSeconds, peakRssBytes } = running.usage();
+    rows.add(peer.name, seconds, { cpuSeconds: cpuSeconds - before, peakRssBytes });
+  } finally {
+    await running.stop();
+    removeFolder(folder);
+  }
+}
+
+class DownloadRows {
+  readonly #seconds: Row;
+  readonly #cpu: Row;
+  readonly #memory: Row;
+
+  constructor(workload: string, title: string, aims: readonly Aim[]) {
+    this.#seconds = new Row({ workload, title, unit: "s", aims });
+    this.#cpu = new Row({ workload, title: `${title}: server's CPU`, unit: "CPU s", aims: [] });
+    this.#memory = new Row({ workload, title: `${title}: server's peak memory`, unit: "bytes", aims: [] });
+  }
+
+  add(contestant: Contestant, seconds: number, usage?: { cpuSeconds: number; peakRssBytes: number }): void {
+    this.#seconds.add(contestant, seconds);
+    if (usage === undefined) return;
+    this.#cpu.add(contestant, usage.cpuSeconds);
+    this.#memory.add(contestant, usage.peakRssBytes);
+  }
+
+  measurements(): Measurement[] {
+    return [this.#seconds, this.#cpu, this.#memory].map((row) => row.measurement());
+  }
+}
