@@ -24,7 +24,7 @@ function chainOf(text: string, outcomes: Readonly<Record<string, Outcome>>, patt
         const outcome = outcomes[name] ?? "not_found";
         if (outcome === "ok") return receive({ source: name, body: body(name) });
         if (outcome instanceof Error) throw outcome;
-        throw new SluiceError(outcome, `${name} answered with ${outcome}`, { retryAfterSeconds: 7 });
+        throw new SluiceError(outcome, `${name}: answered with ${outcome}`, { retryAfterSeconds: 7 });
       },
       async close() {
         closed.push(name);
@@ -167,7 +167,7 @@ describe("messages are made for go's output", () => {
       chainOf(`${a}|${b}|${c}`, { [a]: "upstream_failed", [b]: "upstream_refused" }).fetch(),
     );
     expect(error.message).toBe(
-      `example.com/m@v1.0.0: ${b} answered with upstream_refused\n` +
+      `example.com/m@v1.0.0: ${b}: answered with upstream_refused\n` +
         `  ${a}: answered with upstream_failed\n  ${c}: answered with not_found\n` +
         "Check Sluice's credentials for it; if this is its way to say `does not exist`, set not_found_status.",
     );

@@ -81,7 +81,7 @@ function describe(request: ModuleRequest): string {
 }
 
 function answerLine({ source, error: { message } }: SourceAnswer): string {
-  const answer = message.startsWith(`${source} `) ? message.slice(source.length + 1) : message;
+  const answer = message.startsWith(`${source}: `) ? message.slice(source.length + 2) : message;
   return `  ${clipText(source, maxNameBytes)}: ${clipText(answer, maxAnswerBytes)}`;
 }
 

@@ -4,7 +4,7 @@ import { join, sep } from "node:path";
 import { type ErrorContext, isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
 import { blobKey, type ModuleRequest } from "../../protocol/goproxy/index.ts";
-import { interrupted } from "../interrupted.ts";
+import { givenUp } from "../../net/given-up.ts";
 import { defaultMaxBytes } from "../limits.ts";
 
 export interface FileSourceOptions {
@@ -51,7 +51,7 @@ export function createFileSource({ name, folder, events, clock }: FileSourceOpti
     receive: (response: SourceResponse) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    if (signal.aborted) throw interrupted(name, signal);
+    if (signal.aborted) throw givenUp(signal, name);
     const handle = await openInside(blobKey(request));
     try {
       const size = await regularSize(handle);
@@ -102,7 +102,7 @@ export function createFileSource({ name, folder, events, clock }: FileSourceOpti
   async function* readBody(handle: FileHandle, size: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     let position = 0;
     while (position < size) {
-      if (signal.aborted) throw interrupted(name, signal);
+      if (signal.aborted) throw givenUp(signal, name);
       const chunk = Buffer.allocUnsafe(Math.min(size - position, chunkBytes));
       const { bytesRead } = await handle.read(chunk, 0, chunk.length, position).catch((error: unknown) => {
         throw fail("upstream_failed", `cannot be read: ${systemCode(error)}`, { cause: error });
@@ -119,7 +119,7 @@ export function createFileSource({ name, folder, events, clock }: FileSourceOpti
     what: string,
     context: ErrorContext = {},
   ): SluiceError {
-    return new SluiceError(code, `${name} ${what}`, { ...context, details: { upstream: name } });
+    return new SluiceError(code, `${name}: ${what}`, { ...context, details: { upstream: name } });
   }
 }
 

@@ -1,0 +1,203 @@
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
+import { givenUp } from "../../net/given-up.ts";
+import type { HttpClient, HttpResponse } from "../../net/http.ts";
+import { createRetryBudget, type RetryBudget } from "../../net/retry-budget.ts";
+import { type RetryOptions, withRetry } from "../../net/retry.ts";
+import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/index.ts";
+import type { Credentials } from "../credentials.ts";
+import { defaultMaxBytes } from "../limits.ts";
+import { refusalOf } from "./answer.ts";
+import { createRetryJudge } from "./retry-judge.ts";
+
+export interface UpstreamSourceOptions {
+  /** Printable, of the chain's entry. */
+  readonly name: string;
+  /** Without user info. */
+  readonly url: URL;
+  readonly credentials?: Credentials | undefined;
+  /** Stays the caller's: closing the source does not close it. */
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Statuses besides 404 and 410 by which this upstream says "does not exist". */
+  readonly notFoundStatus?: readonly number[] | undefined;
+  /** Requests under way at the same time, and those that may wait. Default 64, 10 000, and 2 minutes. */
+  readonly queue?: Partial<Pick<FairQueueOptions, "concurrency" | "maxWaiting" | "maxWaitMs">> | undefined;
+  /** See `withRetry` for what is not given. */
+  readonly retry?: Pick<RetryOptions, "attempts" | "baseMs" | "capMs" | "maxRetryAfterSeconds" | "random"> | undefined;
+  /** How long failures before the body are tried again, counted from the first attempt. Default 60 s. */
+  readonly patienceMs?: number | undefined;
+  /** Shared between the entries of one server, if there are several. Default: an own one. */
+  readonly budget?: RetryBudget | undefined;
+  /** Bytes, by kind of file, where it is not what `defaultMaxBytes` says. */
+  readonly maxBytes?: Partial<Record<ModuleRequest["kind"], number>> | undefined;
+}
+
+/** What became of one attempt, filled in while it runs. */
+export interface Attempt {
+  status: number | undefined;
+  size: number | undefined;
+  firstByteAt: number | undefined;
+  received: number;
+  /** What the body itself failed with, as opposed to whoever read it. */
+  bodyError: unknown;
+}
+
+/**
+ * Another GOPROXY over HTTP. One fetch is a few attempts: each takes its turn in a queue that is fair between clients, and a
+ * failure that may be gone the next time is followed by another attempt, within limits and a budget of the whole upstream.
+ */
+export function createUpstreamSource(options: UpstreamSourceOptions): Source {
+  const { name, http, clock, events, patienceMs = 60_000 } = options;
+  const budget = options.budget ?? createRetryBudget(clock);
+  const maxBytes = { ...defaultMaxBytes, ...options.maxBytes };
+  const credentials = options.credentials?.reveal();
+  const queue = createFairQueue({
+    concurrency: 64,
+    maxWaiting: 10_000,
+    maxWaitMs: 120_000,
+    ...options.queue,
+    clock,
+    name,
+    onChange: ({ running, waiting }) => events.emit({ type: "upstream_queue", upstream: name, running, waiting }),
+  });
+
+  return {
+    name,
+    async fetch<T>(
+      request: ModuleRequest,
+      receive: (response: SourceResponse) => Promise<T>,
+      context: FetchContext,
+    ): Promise<T> {
+      const { signal, client } = context;
+      const judge = createRetryJudge({ clock, patienceMs });
+      let attempts = 0;
+      try {
+        return await withRetry(
+          (number) => {
+            attempts = number;
+            return queue.run(client, signal, () => attempt({ request, receive, signal, number, onEnd: judge.ended }));
+          },
+          {
+            ...options.retry,
+            clock,
+            signal,
+            name,
+            budget,
+            isRetryable: judge.isRetryable,
+            // The judge knows better what is worth waiting for.
+            maxElapsedMs: Number.POSITIVE_INFINITY,
+          },
+        );
+      } catch (error) {
+        if (isSluiceError(error, "not_found")) budget.succeeded();
+        throw concluded(error, { signal, attempts });
+      }
+    },
+    async close() {},
+  };
+
+  async function attempt<T>(run: {
+    readonly request: ModuleRequest;
+    readonly receive: (response: SourceResponse) => Promise<T>;
+    readonly signal: AbortSignal;
+    readonly number: number;
+    readonly onEnd: (attempt: Attempt) => void;
+  }): Promise<T> {
+    const seen: Attempt = {
+      status: undefined,
+      size: undefined,
+      firstByteAt: undefined,
+      received: 0,
+      bodyError: undefined,
+    };
+    const startedAt = clock.now();
+    let outcome = "ok";
+    let failure: Error | undefined;
+    try {
+      return await exchange(run.request, run.receive, { signal: run.signal, seen });
+    } catch (error) {
+      outcome = isSluiceError(error) ? error.code : "internal";
+      failure = error instanceof Error ? error : undefined;
+      throw error;
+    } finally {
+      run.onEnd(seen);
+      events.emit({
+        type: "upstream_attempt",
+        upstream: name,
+        key: blobKey(run.request),
+        attempt: run.number,
+        outcome,
+        status: seen.status,
+        firstByteMs: seen.firstByteAt === undefined ? undefined : seen.firstByteAt - startedAt,
+        durationMs: clock.now() - startedAt,
+        error: failure,
+      });
+    }
+  }
+
+  async function exchange<T>(
+    request: ModuleRequest,
+    receive: (response: SourceResponse) => Promise<T>,
+    { signal, seen }: { signal: AbortSignal; seen: Attempt },
+  ): Promise<T> {
+    const url = requestUrl(options.url, request);
+    const response = await http.get({ url, credentials, signal, maxBytes: maxBytes[request.kind] });
+    try {
+      seen.status = response.status;
+      const refusal = await refusalOf(response, {
+        name,
+        notFoundStatus: options.notFoundStatus ?? [],
+        hasCredentials: credentials !== undefined,
+        now: clock.now(),
+      });
+      if (refusal !== undefined) throw refusal;
+      seen.size = response.size;
+      return await receive({ source: name, size: response.size, body: watch(response, seen) });
+    } finally {
+      response.discard();
+    }
+  }
+
+  async function* watch({ body }: HttpResponse, seen: Attempt): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of body) {
+        seen.firstByteAt ??= clock.now();
+        seen.received += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      seen.bodyError = error;
+      throw error;
+    }
+  }
+
+  /** The error of a whole fetch: which upstream, and how often it was asked. */
+  function concluded(error: unknown, { signal, attempts }: { signal: AbortSignal; attempts: number }): unknown {
+    if (
+      !isSluiceError(
+        error,
+        "not_found",
+        "upstream_failed",
+        "upstream_timeout",
+        "upstream_refused",
+        "upstream_invalid",
+        "integrity",
+        "cancelled",
+      )
+    ) {
+      return error;
+    }
+    if (error.code === "cancelled") return signal.aborted ? givenUp(signal, name) : error;
+    const { host } = options.url;
+    const text = error.message.startsWith(`${host}: `) ? `${name}${error.message.slice(host.length)}` : error.message;
+    const message = attempts > 1 ? `${text.replace(/\.$/, "")} (${attempts} attempts)` : text;
+    return new SluiceError(error.code, message, {
+      cause: error,
+      details: { ...error.details, upstream: name, attempts },
+      retryAfterSeconds: error.retryAfterSeconds,
+    });
+  }
+}
