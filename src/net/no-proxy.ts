@@ -52,10 +52,12 @@ interface Network {
 }
 
 function parseNetwork(entry: string): Network | undefined {
-  const [, host = "", digits = ""] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(entry) ?? [];
+  const [, host = "", digits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
   const address = ipBytes(host);
-  const prefix = Number(digits);
-  if (digits === "" || address === undefined || prefix > address.length * 8) return undefined;
+  if (address === undefined) return undefined;
+  const isMapped = address.length === 4 && host.includes(":");
+  const prefix = Number(digits) - (isMapped ? 96 : 0);
+  if (prefix < 0 || prefix > address.length * 8) return undefined;
   return { address, prefix };
 }
 
