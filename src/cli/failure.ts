@@ -19,7 +19,7 @@ function explainKnown(error: unknown): string | undefined {
   if (error instanceof SluiceError) {
     if (error.code === "config_invalid") return error.message;
     if (error.code === "storage_failed")
-      return `${error.message}; make it writable, or choose another folder with --data-dir or SLUICE_DATA_DIR`;
+      return `${error.message}; or choose another folder with --data-dir or SLUICE_DATA_DIR`;
     return undefined;
   }
   return isSystemError(error) ? explainListen(error) : undefined;

@@ -39,14 +39,8 @@ export function explain(
 ): string {
   const shown = setting.hidden === true || setting.kind === "tables" ? undefined : value;
   const origin = originOf(setting, context, index);
-  const name =
-    setting.section === overrideSection.name
-      ? `[[${setting.section}]] ${setting.key}`
-      : `[${setting.section}] ${setting.key}`;
   const ofOverride = setting.section === overrideSection.name;
-  if (ofOverride && value === undefined && setting.key === "url") {
-    return `${prefix(origin)}[[upstream.override]] has no url; write the entry of the chain that it is about`;
-  }
+  const name = ofOverride ? `[[${setting.section}]] ${setting.key}` : `[${setting.section}] ${setting.key}`;
   if (origin.kind === "env" && !ofOverride)
     return `${origin.name}${shown === undefined ? "" : `=${quote(shown)}`} ${message}`;
   if (origin.kind === "flag") return `--${origin.name}${shown === undefined ? "" : ` ${quote(shown)}`} ${message}`;

@@ -6,7 +6,7 @@ export type Table = Readonly<Record<string, unknown>>;
 export interface TomlDocument {
   readonly table: Table;
   /** Line, from 1, of a dotted path such as `server.listen` or `upstream.override.0.url`, where it could be told. */
-  lineOf(path: string): number | undefined;
+  readonly lineOf: (path: string) => number | undefined;
 }
 
 export interface NamedDocument extends TomlDocument {
@@ -26,9 +26,10 @@ export class TomlSyntaxError extends Error {
 }
 
 export function parseToml(text: string): TomlDocument {
-  const lines = indexLines(text);
+  const content = text.replace(/^\uFEFF/, "");
+  const lines = indexLines(content);
   try {
-    return { table: parse(text, { unsafeKeyBehaviour: "throw" }), lineOf: (path) => lines.get(path) };
+    return { table: parse(content, { unsafeKeyBehaviour: "throw" }), lineOf: (path) => lines.get(path) };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [reason = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");

@@ -42,7 +42,7 @@ const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const
 
 /** One `[[upstream.override]]`. A field that is not there is as in `[upstream]`. */
 export const overrideSchema = section("What is different for one upstream of the chain. May be repeated.", {
-  url: setting(value.text(), {
+  url: setting(value.text({ missing: "is missing; write the entry of the chain that this is about" }), {
     kind: "text",
     doc: "The entry of the chain that this is about, without user name and password.",
   }),

@@ -17,24 +17,6 @@ export function tryParseSize(text: string): number | undefined {
   return amount === "" ? undefined : Math.round(Number(amount) * factor(sizeUnits, unit));
 }
 
-/** Milliseconds as a person writes them, such as `"10m"`. `tryParseDuration` reads it back. */
-export function formatDuration(ms: number): string {
-  return format(durationUnits, ms, "ms");
-}
-
-/** Bytes as a person writes them, such as `"256MiB"`. `tryParseSize` reads it back. */
-export function formatSize(bytes: number): string {
-  return format(sizeUnits, bytes, "B");
-}
-
 function factor(units: Readonly<Record<string, number>>, unit: string): number {
   return units[unit] ?? Number.NaN;
-}
-
-/** The largest unit that needs no fraction. */
-function format(units: Readonly<Record<string, number>>, amount: number, smallest: string): string {
-  const unit = Object.keys(units).findLast(
-    (name) => amount % factor(units, name) === 0 && amount >= factor(units, name),
-  );
-  return unit === undefined ? `${amount}${smallest}` : `${amount / factor(units, unit)}${unit}`;
 }

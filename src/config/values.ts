@@ -23,8 +23,8 @@ interface Bounds {
 // A Node timer holds at most 2^31 - 1 milliseconds and fires at once beyond that.
 const maxDurationMs = 24 * 86_400_000;
 
-export function text() {
-  return z.string({ error: "is not text; write it in quotes" });
+export function text({ missing }: { readonly missing?: string } = {}) {
+  return z.string({ error: ({ input }) => (input === undefined ? missing : "is not text; write it in quotes") });
 }
 
 export function choice<const Options extends readonly [string, ...string[]]>(options: Options) {

@@ -1,0 +1,234 @@
+import { describe, expect, it } from "vitest";
+import { load, type Input } from "../../test/support/config.ts";
+
+const upstream =
+  '[upstream]\nchain = "https://proxy.example.com/go"\n[[upstream.override]]\nurl = "https://proxy.example.com/go"\n';
+const notADuration = 'is not a duration; write a number with a unit, such as "250ms", "60s", "10m" or "24h"';
+const notASize = 'is not a size; write a number with a unit, such as "512KiB", "256MiB" or "1GiB"';
+const notAnAddress = "is not an address to listen on; write host:port, such as 127.0.0.1:3000, [::1]:3000 or :3000";
+
+const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
+  // Where a value comes from
+  [{ flags: { listen: "x" } }, `--listen "x" ${notAnAddress}`],
+  [{ env: { SLUICE_LISTEN: "x" } }, `SLUICE_LISTEN="x" ${notAnAddress}`],
+  [{ env: { SLUICE_SERVER_LISTEN: "x" } }, `SLUICE_SERVER_LISTEN="x" ${notAnAddress}`],
+  [{ file: '\n[server]\nlisten = "x"' }, `conf/sluice.toml:3: [server] listen = "x" ${notAnAddress}`],
+  [{ file: 'server.listen = "x"' }, `conf/sluice.toml:1: [server] listen = "x" ${notAnAddress}`],
+  [{ file: 'server = { listen = "x" }' }, `conf/sluice.toml:1: [server] listen = "x" ${notAnAddress}`],
+  [
+    { env: { SLUICE_LISTEN: ":1", SLUICE_SERVER_LISTEN: ":2" } },
+    "SLUICE_LISTEN and SLUICE_SERVER_LISTEN are the same setting with two values; unset SLUICE_SERVER_LISTEN",
+  ],
+  // Names
+  [
+    { env: { SLUICE_LISTN: "x" } },
+    "SLUICE_LISTN in the environment is no setting of Sluice; did you mean SLUICE_LISTEN?",
+  ],
+  [
+    { env: { SLUICE_PORT: "3000" } },
+    "SLUICE_PORT in the environment is no setting of Sluice; did you mean SLUICE_LISTEN?",
+  ],
+  [
+    { env: { SLUICE_GOPROXY: "x" } },
+    "SLUICE_GOPROXY in the environment is no setting of Sluice; did you mean SLUICE_UPSTREAM_CHAIN?",
+  ],
+  [{ env: { SLUICE_TURBO: "x" } }, "SLUICE_TURBO in the environment is no setting of Sluice; unset it"],
+  [{ file: "[sever]" }, "conf/sluice.toml:1: [sever] is not known; did you mean [server]?"],
+  [
+    { file: "[database]" },
+    "conf/sluice.toml:1: [database] is not known; the tables are [server], [store], [freshness], [fetch], [upstream], [log]",
+  ],
+  [{ file: 'listen = ":1"' }, "conf/sluice.toml:1: listen is not known; it belongs below [server]"],
+  [{ file: "server = 1" }, "conf/sluice.toml:1: server is not a table; write [server] and its settings below it"],
+  [{ file: "[[server]]" }, "conf/sluice.toml: server is not a table; write [server] and its settings below it"],
+  [{ file: '[server]\nlisen = ":1"' }, "conf/sluice.toml:2: [server] has no lisen; did you mean listen?"],
+  [{ file: "[server]\nport = 1" }, "conf/sluice.toml:2: [server] has no port; did you mean listen?"],
+  [{ file: '[server]\nttl = "1s"' }, "conf/sluice.toml:2: [server] has no ttl; it belongs below [freshness]"],
+  [
+    { file: "[log]\ncolour = true" },
+    "conf/sluice.toml:2: [log] has no colour; its settings are level, format, requests",
+  ],
+  [
+    { file: `${upstream}password = "hunter2"` },
+    "conf/sluice.toml:5: [[upstream.override]] has no password; did you mean password_file?",
+  ],
+  // The file itself
+  [
+    { env: { SLUICE_CONFIG: "gone.toml" } },
+    'the configuration file "gone.toml" (SLUICE_CONFIG) does not exist; check the path',
+  ],
+  [{ file: "[server]\nlisten = \n" }, "conf/sluice.toml:2: this is not TOML: invalid value"],
+  // Values
+  [{ file: "[server]\nlisten = 3000" }, "conf/sluice.toml:2: [server] listen = 3000 is not text; write it in quotes"],
+  [{ flags: { listen: "127.0.0.1" } }, `--listen "127.0.0.1" ${notAnAddress}`],
+  [{ flags: { listen: "127.0.0.1:65536" } }, `--listen "127.0.0.1:65536" ${notAnAddress}`],
+  [{ flags: { listen: "127.0.0.256:1" } }, `--listen "127.0.0.256:1" ${notAnAddress}`],
+  [{ flags: { listen: "::1:3000" } }, `--listen "::1:3000" ${notAnAddress}`],
+  [{ flags: { listen: "[::g]:3000" } }, `--listen "[::g]:3000" ${notAnAddress}`],
+  [{ flags: { listen: "http://127.0.0.1:3000" } }, `--listen "http://127.0.0.1:3000" ${notAnAddress}`],
+  [
+    { flags: { "base-path": "go" } },
+    '--base-path "go" is not a base path; write it like /go: a slash first, then letters, digits and . _ ~ - between slashes',
+  ],
+  [
+    { flags: { "base-path": "/a/../b" } },
+    '--base-path "/a/../b" is not a base path; write it like /go: a slash first, then letters, digits and . _ ~ - between slashes',
+  ],
+  [
+    { flags: { "trusted-proxies": "10.0.0.0/8,10.0.0.0/33" } },
+    '--trusted-proxies "10.0.0.0/33" is not an address or range; write an IP or CIDR, such as 10.0.0.0/8 or ::1',
+  ],
+  [
+    { file: '[server]\ntrusted_proxies = ["front-end"]' },
+    'conf/sluice.toml:2: [server] trusted_proxies = "front-end" is not an address or range; write an IP or CIDR, such as 10.0.0.0/8 or ::1',
+  ],
+  [
+    { file: '[server]\ntrusted_proxies = "::1"' },
+    'conf/sluice.toml:2: [server] trusted_proxies = "::1" is not a list; write ["10.0.0.0/8"]',
+  ],
+  [{ flags: { ttl: "60" } }, `--ttl "60" ${notADuration}`],
+  [{ file: "[freshness]\nttl = 60" }, `conf/sluice.toml:2: [freshness] ttl = 60 ${notADuration}`],
+  [{ flags: { ttl: "25d" } }, '--ttl "25d" is longer than the 24 days a timer can wait'],
+  [{ env: { SLUICE_FETCH_TOTAL_TIMEOUT: "0s" } }, 'SLUICE_FETCH_TOTAL_TIMEOUT="0s" is too short; write at least "1ms"'],
+  [{ flags: { memory: "256MB" } }, `--memory "256MB" ${notASize}`],
+  [{ file: "[store]\nmemory = 256" }, `conf/sluice.toml:2: [store] memory = 256 ${notASize}`],
+  [
+    { env: { SLUICE_UPSTREAM_CONCURRENCY: "many" } },
+    'SLUICE_UPSTREAM_CONCURRENCY="many" is not a whole number from 1 to 10000',
+  ],
+  [
+    { env: { SLUICE_UPSTREAM_CONCURRENCY: "0" } },
+    "SLUICE_UPSTREAM_CONCURRENCY=0 is not a whole number from 1 to 10000",
+  ],
+  [
+    { file: "[upstream]\nmax_waiting = 1.5" },
+    "conf/sluice.toml:2: [upstream] max_waiting = 1.5 is not a whole number of at least 1",
+  ],
+  [{ env: { SLUICE_LOG_REQUESTS: "maybe" } }, 'SLUICE_LOG_REQUESTS="maybe" is not a yes or no; write true or false'],
+  [{ flags: { "log-format": "xml" } }, '--log-format "xml" is not one of its values; write auto, json or pretty'],
+  [{ flags: { "data-dir": "" } }, '--data-dir "" is empty; write the path of a file or folder'],
+  [
+    { file: '[store]\ndata_dir = "~/x"' },
+    'conf/sluice.toml:2: [store] data_dir = "~/x" begins with ~, which only a shell knows; write the whole path',
+  ],
+  // Values that must fit together
+  [
+    { env: { SLUICE_SERVER_MAX_URL_BYTES: "20000" } },
+    "SLUICE_SERVER_MAX_URL_BYTES=20000 is not below max_header_bytes (16384), which the URL is a part of",
+  ],
+  [
+    { env: { GOPRIVATE: "a.example.com, b.example.com" } },
+    'GOPRIVATE="a.example.com, b.example.com" has a blank in the pattern " b.example.com", which then matches nothing; separate patterns by a comma alone',
+  ],
+  [{ flags: { noproxy: "a[b" } }, '--noproxy "a[b" has the malformed pattern "a[b"; close its [ or escape it as \\['],
+  [
+    { flags: { private: "https://git.example.com/team" } },
+    '--private "https://git.example.com/team" has a URL among its patterns; write the module path, such as git.example.com/team',
+  ],
+  // The chain
+  [
+    { env: { GOPROXY: "," } },
+    "GOPROXY cannot be read: the chain of upstreams has no entries; write the URL of an upstream, or `off` to serve only what is stored",
+  ],
+  [
+    { flags: { chain: "htps://proxy.example.com" } },
+    '--chain cannot be read: "htps://proxy.example.com" in the chain of upstreams begins with htps:, which is none of https:, http: and file:; write https://proxy.example.com',
+  ],
+  [
+    { env: { GOPROXY: "https://user:hun,ter2@proxy.example.com" } },
+    "GOPROXY cannot be read, and is not shown as it may hold a password; in a password write , as %2C, | as %7C, / as %2F and @ as %40",
+  ],
+  // Overrides
+  [
+    { file: "[upstream]\noverride = 1" },
+    "conf/sluice.toml:2: [upstream] override is not a list of tables; write [[upstream.override]]",
+  ],
+  [{ file: "[upstream]\noverride = [1]" }, "conf/sluice.toml:2: [upstream] override is not a table"],
+  [
+    { env: { SLUICE_UPSTREAM_OVERRIDE: "[{" } },
+    "SLUICE_UPSTREAM_OVERRIDE is not a list of tables; write [[upstream.override]]",
+  ],
+  [
+    { file: "[[upstream.override]]\nattempts = 1" },
+    "conf/sluice.toml:1: [[upstream.override]] url is missing; write the entry of the chain that this is about",
+  ],
+  [
+    { file: upstream.replace(/go"\n$/, 'og"\n') },
+    "conf/sluice.toml:4: [[upstream.override]] url https://proxy.example.com/og is no entry of the chain; did you mean https://proxy.example.com/go?",
+  ],
+  [
+    { file: upstream.replace(/"https[^"]*"\n$/, '"https://me:hunter2@proxy.example.com/go"\n') },
+    "conf/sluice.toml:4: [[upstream.override]] url has a user name, password or query in it; write username and password_file instead",
+  ],
+  [
+    { file: upstream.replace(/"https[^"]*"\n$/, '"off"\n') },
+    "conf/sluice.toml:4: [[upstream.override]] url is not one URL of an upstream; write it as in the chain, such as https://proxy.example.com",
+  ],
+  [
+    { file: `${upstream}[[upstream.override]]\nurl = "proxy.example.com/go/"` },
+    "conf/sluice.toml:6: [[upstream.override]] url https://proxy.example.com/go has an override already; write one table for it",
+  ],
+  [
+    { file: `${upstream}not_found_status = [403, 500]` },
+    "conf/sluice.toml:5: [[upstream.override]] not_found_status = 500 is not a status from 400 to 499",
+  ],
+  [
+    { file: `${upstream}attempts = 0` },
+    "conf/sluice.toml:5: [[upstream.override]] attempts = 0 is not a whole number from 1 to 20",
+  ],
+  [
+    { file: `${upstream}ca_file = "ca.pem"` },
+    'conf/sluice.toml:5: [[upstream.override]] ca_file = "ca.pem" does not exist; check the path',
+  ],
+  [
+    { file: `${upstream}ca_file = "ca.pem"`, files: { "/srv/app/conf/ca.pem": "hunter2" } },
+    'conf/sluice.toml:5: [[upstream.override]] ca_file = "ca.pem" holds no certificate in PEM form',
+  ],
+  [
+    { file: `${upstream}password_file = "token"`, files: { "/srv/app/conf/token": "\n" } },
+    'conf/sluice.toml:5: [[upstream.override]] password_file = "token" is empty',
+  ],
+  [
+    { file: `${upstream}password_env = "hunter2"` },
+    "conf/sluice.toml:5: [[upstream.override]] password_env names an environment variable that is not set",
+  ],
+  [
+    { file: `${upstream}password_env = "T"\npassword_file = "t"`, env: { T: "hunter2" } },
+    "conf/sluice.toml:5: [[upstream.override]] password_env stands beside password_file; keep one of them",
+  ],
+];
+
+describe("a mistake is one sentence that says what, where, and what to write", () => {
+  it.each(mistakes)("%j", (input, sentence) => {
+    expect(() => load(input)).toThrow(expect.objectContaining({ code: "config_invalid", message: sentence }));
+    expect(sentence).not.toContain("hunter2");
+  });
+});
+
+it("says all mistakes at once, each on its line", () => {
+  const input = { file: '[server]\nlisten = "x"\nlisen = "y"\n', env: { SLUICE_X: "1" }, flags: { ttl: "z" } };
+  expect(() => load(input)).toThrow(
+    expect.objectContaining({
+      message: [
+        "SLUICE_X in the environment is no setting of Sluice; unset it",
+        "conf/sluice.toml:3: [server] has no lisen; did you mean listen?",
+        `conf/sluice.toml:2: [server] listen = "x" ${notAnAddress}`,
+        `--ttl "z" ${notADuration}`,
+      ].join("\n"),
+    }),
+  );
+});
+
+it.each([
+  ["EACCES", "cannot be read by this user; check its permissions"],
+  ["EISDIR", "is a folder; name a file"],
+  ["EIO", "cannot be read (EIO)"],
+])("says why a file cannot be read: %s", async (code, reason) => {
+  const { loadConfig } = await import("./load.ts");
+  const readFile = (): string => {
+    throw Object.assign(new Error(code), { code });
+  };
+  expect(() => loadConfig({ configFile: "a.toml", env: {}, cwd: "/", readFile })).toThrow(
+    `the configuration file "a.toml" (--config) ${reason}`,
+  );
+});

@@ -1,0 +1,41 @@
+import { expect, it } from "vitest";
+import { load } from "../../test/support/config.ts";
+import { printConfig } from "./print.ts";
+
+it("shows every value with its origin", () => {
+  const printed = printConfig(
+    load({
+      file: '[freshness]\nttl = "5s"\n',
+      env: { SLUICE_LISTEN: ":8080", GOPRIVATE: "corp.example.com" },
+      flags: { chain: "https://a.example.com|https://b.example.com,direct" },
+    }),
+  );
+  expect(printed.split("\n").filter((line) => line !== "" && !line.includes("# default"))).toStrictEqual([
+    "[server]",
+    'listen = ":8080"            # env SLUICE_LISTEN',
+    "[store]",
+    "[freshness]",
+    'ttl = "5s"                      # conf/sluice.toml:2',
+    "[fetch]",
+    "[upstream]",
+    'chain = "https://a.example.com|https://b.example.com,direct"  # --chain',
+    'private = "corp.example.com"                                  # env GOPRIVATE',
+    'no_proxy = "corp.example.com"                                 # env GOPRIVATE',
+    "[log]",
+  ]);
+});
+
+it("shows no secret, wherever it came from", () => {
+  const loaded = load({
+    file: '[[upstream.override]]\nurl = "https://a.example.com"\nusername = "me"\npassword_file = "token"\n[[upstream.override]]\nurl = "https://b.example.com"\npassword_env = "TOKEN"\n',
+    env: {
+      GOPROXY: "https://a.example.com,https://b.example.com|https://user:hunter2@c.example.com/?key=hunter2,off",
+      TOKEN: "hunter2",
+    },
+    files: { "/srv/app/conf/token": "hunter2\n" },
+  });
+  const printed = printConfig(loaded);
+  expect(printed).not.toContain("hunter2");
+  expect(printed).toContain('password_file = "token"');
+  expect(printed).toContain('chain = "https://a.example.com,https://b.example.com|https://c.example.com,off"');
+});
