@@ -11,8 +11,8 @@ const second: LookupAddress[] = [{ address: "192.0.2.2", family: 4 }];
 function setup(): {
   cache: ReturnType<typeof createDnsCache>;
   asked: string[];
-  answer(outcome: LookupAddress[] | Error): void;
-  pass(ms: number): void;
+  answer: (outcome: LookupAddress[] | Error) => void;
+  pass: (ms: number) => void;
 } {
   let now = 0;
   let outcome: LookupAddress[] | Error = first;
