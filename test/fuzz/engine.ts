@@ -109,14 +109,14 @@ export function execute(target: FuzzTarget, input: Uint8Array): Execution {
   return { outcome, error: finding, tookMs };
 }
 
-/** The plain words of a message: what stands between them, or in quotes, are values. */
+/** The last plain words of a message, which give the reason: what stands between them, or in quotes, are values. */
 function wording(message: string): string {
   const words = message
-    .slice(0, 2000)
+    .slice(-2000)
     .replaceAll(/"(?:[^"\\]|\\.)*"/g, "…")
     .split(" ")
     .filter((word) => /^[A-Za-z]+[:;,]?$/.test(word));
-  return words.slice(0, 12).join(" ");
+  return words.slice(-4).join(" ");
 }
 
 /** Leaves out parts, ever smaller ones, while the outcome stays the same. */
