@@ -1,0 +1,325 @@
+import { existsSync, renameSync } from "node:fs";
+import {
+  access,
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+  unlink,
+} from "node:fs/promises";
+import path from "node:path";
+import { SluiceError } from "../../core/errors.ts";
+import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore } from "../../core/ports.ts";
+import { Quarantine, type QuarantineLimits } from "../quarantine.ts";
+import { Staging } from "../staging.ts";
+import { errorCode, isMissing, storageError } from "../storage-error.ts";
+import { openDiskBlob, revisionOf } from "./disk-blob.ts";
+import { checkKey, checkPrefix } from "./key.ts";
+
+export interface DiskBlobStoreOptions {
+  /** Holds the blobs under their keys and nothing else, so that it is a GOPROXY by `file://` at every moment. */
+  readonly root: string;
+  /** For files under way. Beside `root`, on the same file system. */
+  readonly stagingDir: string;
+  /** For broken files. Beside `root`, on the same file system. */
+  readonly quarantineDir: string;
+  readonly quarantineLimits?: QuarantineLimits;
+  /** `check` fails with less free space than this. */
+  readonly minFreeBytes?: number;
+  /** `false` is for file systems without hard links, which is otherwise found out at the first write. */
+  readonly hardLinks?: boolean;
+}
+
+export interface DiskBlobStore extends BlobStore {
+  /** A new file name in the staging folder. A file made there is taken over by `create` without a copy. */
+  stagingFile(): Promise<string>;
+}
+
+const defaultMinFreeBytes = 32 * 1024 * 1024;
+const noHardLinks: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+
+/** Blobs as files. Any number of processes may use the same folders. */
+export async function createDiskBlobStore(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
+  const { root, stagingDir, quarantineDir } = options;
+  await Promise.all([root, stagingDir, quarantineDir].map(makeFolder));
+  const { dev } = await stat(root);
+  for (const folder of [stagingDir, quarantineDir]) {
+    if ((await stat(folder)).dev === dev) continue;
+    throw new SluiceError(
+      "storage_failed",
+      `${folder} and ${root} are on different file systems: keep the whole data folder on one`,
+    );
+  }
+  const staging = new Staging(stagingDir);
+  await staging.sweep();
+  return new DiskStore(options, staging, new Quarantine(quarantineDir, options.quarantineLimits));
+}
+
+class DiskStore implements DiskBlobStore {
+  readonly name: string;
+  readonly #root: string;
+  readonly #minFreeBytes: number;
+  readonly #staging: Staging;
+  readonly #quarantine: Quarantine;
+  #hardLinks: boolean;
+
+  constructor(options: DiskBlobStoreOptions, staging: Staging, quarantine: Quarantine) {
+    this.#root = path.resolve(options.root);
+    this.#minFreeBytes = options.minFreeBytes ?? defaultMinFreeBytes;
+    this.#hardLinks = options.hardLinks ?? true;
+    this.#staging = staging;
+    this.#quarantine = quarantine;
+    this.name = `disk:${this.#root}`;
+  }
+
+  stagingFile(): Promise<string> {
+    return this.#staging.newFile();
+  }
+
+  async stat(key: BlobKey): Promise<BlobStat | undefined> {
+    const file = this.#fileOf(key);
+    try {
+      const stats = await stat(file, { bigint: true });
+      return stats.isFile() ? { size: Number(stats.size), revision: revisionOf(stats) } : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw storageError("read", file, error);
+    }
+  }
+
+  async get(key: BlobKey): Promise<Blob | undefined> {
+    return openDiskBlob(this.#fileOf(key));
+  }
+
+  async create(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
+    const target = this.#fileOf(key);
+    if ((await this.stat(key)) !== undefined) return "exists";
+    let staged: string | undefined;
+    try {
+      staged = await this.#stage(content);
+      const outcome = await this.#publish(staged, target);
+      if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
+      return outcome;
+    } catch (error) {
+      throw storageError("write", target, error);
+    } finally {
+      if (staged !== undefined && !("file" in content && staged === content.file)) await rm(staged, { force: true });
+    }
+  }
+
+  async replace(key: BlobKey, bytes: Uint8Array): Promise<void> {
+    const target = this.#fileOf(key);
+    let staged: string | undefined;
+    try {
+      staged = await this.#stage({ bytes });
+      await inFolder(target, (file) => rename(staged ?? "", file));
+    } catch (error) {
+      if (staged !== undefined) await rm(staged, { force: true });
+      throw storageError("write", target, error);
+    }
+  }
+
+  async delete(key: BlobKey): Promise<boolean> {
+    const file = this.#fileOf(key);
+    try {
+      await unlink(file);
+      await syncFolder(path.dirname(file));
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw storageError("delete", file, error);
+    }
+  }
+
+  async setAside(key: BlobKey, revision?: string): Promise<boolean> {
+    const file = this.#fileOf(key);
+    const found = await this.stat(key);
+    if (found === undefined || (revision !== undefined && found.revision !== revision)) return false;
+    try {
+      await this.#quarantine.take(file, key);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      // It must leave the store even when the quarantine has no room for it.
+      if (errorCode(error) === "ENOSPC") return this.delete(key);
+      throw storageError("set aside", file, error);
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobKey> {
+    checkPrefix(prefix);
+    yield* this.#walk(prefix);
+  }
+
+  async check(): Promise<void> {
+    try {
+      await access(this.#root, constants.R_OK | constants.W_OK | constants.X_OK);
+      await this.#probe();
+      const { bavail, bsize, files, ffree } = await statfs(this.#root);
+      const freeBytes = bavail * bsize;
+      if (freeBytes < this.#minFreeBytes)
+        throw new Error(`only ${Math.floor(freeBytes / 2 ** 20)} MiB are free there: free some space`);
+      if (files > 0 && ffree === 0) throw new Error("the file system has no inodes left: delete some files");
+    } catch (error) {
+      throw storageError("write", this.#root, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    return undefined;
+  }
+
+  #fileOf(key: BlobKey): string {
+    checkKey(key);
+    return path.join(this.#root, key);
+  }
+
+  /** A complete file, on its way to the disk surface, that `#publish` can give its final name. */
+  async #stage(content: BlobContent): Promise<string> {
+    if ("file" in content) {
+      const staged = (await this.#isOnOurFileSystem(content.file)) ? content.file : await this.#copy(content.file);
+      const handle = await open(staged, "r+");
+      try {
+        const { size } = await handle.stat();
+        if (size !== content.size) throw new Error(`${content.file} has ${size} bytes instead of ${content.size}`);
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+      return staged;
+    }
+    const staged = await this.#staging.newFile();
+    try {
+      await writeDurably(staged, content.bytes);
+      return staged;
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw error;
+    }
+  }
+
+  async #publish(staged: string, target: string): Promise<"created" | "exists"> {
+    try {
+      const folders = await inFolder(target, (file) =>
+        this.#hardLinks ? link(staged, file) : renameUnlessExists(staged, file),
+      );
+      if (this.#hardLinks) await unlink(staged);
+      for (const folder of folders) await syncFolder(folder);
+      return "created";
+    } catch (error) {
+      if (errorCode(error) === "EEXIST") return "exists";
+      if (!this.#hardLinks || !noHardLinks.has(errorCode(error))) throw error;
+      this.#hardLinks = false;
+      return this.#publish(staged, target);
+    }
+  }
+
+  async #isOnOurFileSystem(file: string): Promise<boolean> {
+    return (await stat(file)).dev === (await stat(this.#root)).dev;
+  }
+
+  async #copy(file: string): Promise<string> {
+    const copy = await this.#staging.newFile();
+    try {
+      await copyFile(file, copy);
+      return copy;
+    } catch (error) {
+      await rm(copy, { force: true });
+      throw error;
+    }
+  }
+
+  async *#walk(prefix: string): AsyncGenerator<BlobKey> {
+    const folder = path.join(this.#root, prefix);
+    for (const entry of await readFolder(folder)) {
+      const key = prefix === "" ? entry.name : `${prefix}/${entry.name}`;
+      if (entry.isDirectory()) yield* this.#walk(key);
+      else if (entry.isFile() || (entry.isSymbolicLink() && (await this.stat(key)) !== undefined)) yield key;
+    }
+  }
+
+  async #probe(): Promise<void> {
+    const probe = await this.#staging.newFile();
+    try {
+      await writeDurably(probe, Buffer.alloc(4096));
+    } finally {
+      await rm(probe, { force: true });
+    }
+  }
+}
+
+/**
+ * Where hard links are missing there is no way to take a name only if it is free. Nothing runs between these two calls in this
+ * process; of two processes at the very same moment the later wins, and the earlier finds out by the recorded hash.
+ */
+function renameUnlessExists(staged: string, target: string): void {
+  if (existsSync(target)) throw Object.assign(new Error(`${target} exists`), { code: "EEXIST" });
+  renameSync(staged, target);
+}
+
+/** Runs `place`, making the folder of `target` when it is missing. Answers the folders that got a new entry. */
+async function inFolder(target: string, place: (target: string) => Promise<void> | void): Promise<string[]> {
+  const folder = path.dirname(target);
+  try {
+    await place(target);
+    return [folder];
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  const first = await mkdir(folder, { recursive: true });
+  await place(target);
+  const folders = [folder];
+  if (first === undefined) return folders;
+  for (let made = folder; made !== path.dirname(first) && made !== path.dirname(made);) {
+    made = path.dirname(made);
+    folders.push(made);
+  }
+  return folders;
+}
+
+async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, "wx", 0o644);
+  try {
+    await handle.writeFile(bytes);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes new names in the folder survive a power failure, where the file system lets a folder be synced at all. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!["EINVAL", "ENOTSUP", "EISDIR", "EPERM", "ENOENT"].includes(errorCode(error) ?? "")) throw error;
+  }
+}
+
+async function readFolder(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw storageError("read", folder, error);
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw storageError("create the folder", folder, error);
+  }
+}

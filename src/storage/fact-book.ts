@@ -1,0 +1,59 @@
+import { SluiceError } from "../core/errors.ts";
+import type { BlobKey, Clock, Events, FileFacts, Ledger } from "../core/ports.ts";
+import { attempt } from "./failures.ts";
+
+export type NewFacts = Omit<FileFacts, "key" | "firstSeenAt">;
+
+export interface FactBookOptions {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * What is known of immutable files. Facts outlive their file: when it is lost or broken, what is fetched in its place must be
+ * the same. Without its ledger the store goes on, and checks files as if nothing were known of them.
+ */
+export class FactBook {
+  readonly #options: FactBookOptions;
+
+  constructor(options: FactBookOptions) {
+    this.#options = options;
+  }
+
+  find(key: BlobKey): Promise<FileFacts | undefined> {
+    const { ledger, events } = this.#options;
+    return attempt(events, ledger.name, () => ledger.facts(key));
+  }
+
+  /** Answers the facts that stand. */
+  async record(key: BlobKey, facts: NewFacts): Promise<FileFacts> {
+    const { ledger, clock, events } = this.#options;
+    const added = { key, ...facts, firstSeenAt: clock.now() };
+    return (await attempt(events, ledger.name, () => ledger.addFacts(added))) ?? added;
+  }
+
+  /** Records other facts than `known` for a file that was lost; `refuseChange` has allowed it. */
+  async replace(known: FileFacts, facts: NewFacts): Promise<FileFacts> {
+    const { ledger, events } = this.#options;
+    const { key, sha256 } = known;
+    const reason = `it was lost, and ${facts.source} has other bytes now (sha256 ${facts.sha256}, was ${sha256})`;
+    events.emit({ type: "file_corrupt", key, reason });
+    await attempt(events, ledger.name, () => ledger.removeFacts(key));
+    return this.record(key, facts);
+  }
+
+  /**
+   * What may take the place of a lost file: the same bytes; for a zip or a go.mod what has the same h1 (it was packed anew);
+   * for an `.info`, which has no h1, what names the same version, which its parser has made sure of.
+   */
+  refuseChange(known: FileFacts, facts: NewFacts): void {
+    if (known.sha256 === facts.sha256 || known.h1 === undefined || known.h1 === facts.h1) return;
+    const { key } = known;
+    const reason = `its h1 was ${known.h1} when ${known.source} sent it first, and is ${facts.h1 ?? "unknown"} now`;
+    this.#options.events.emit({ type: "integrity_failed", key, source: facts.source, reason });
+    throw new SluiceError("integrity", `${facts.source} sent another ${key} than the one served before: ${reason}`, {
+      details: { expected: known.h1, found: facts.h1 },
+    });
+  }
+}

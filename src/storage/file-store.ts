@@ -1,0 +1,208 @@
+import { LRUCache } from "lru-cache";
+import { Readable } from "node:stream";
+import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
+import { isSluiceError, SluiceError } from "../core/errors.ts";
+import { Singleflight } from "../core/singleflight.ts";
+import type { Blob, BlobContent, BlobKey, BlobStore, ByteRange, Events, FileFacts, StoredFile } from "../core/ports.ts";
+import type { AdoptedFile } from "./adoption.ts";
+import { ownBytes, streamBytes } from "./blob/bytes-blob.ts";
+import { BrokenFile } from "./broken-file.ts";
+import type { FactBook, NewFacts } from "./fact-book.ts";
+import { attempt, tellFailure } from "./failures.ts";
+import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
+import type { HotTier } from "./hot-tier.ts";
+import type { ZipHashes } from "./zip-hashes.ts";
+
+export interface FileStoreOptions {
+  readonly blobs: BlobStore;
+  readonly facts: FactBook;
+  readonly hot: HotTier;
+  readonly zipHashes: ZipHashes;
+  readonly events: Events;
+  /** Files up to this size are read whole and answered as bytes. */
+  readonly wholeFileLimitBytes: number;
+  /** Checks a file that nothing is known of; throws `BrokenFile`. */
+  readonly inspect: (request: FileRequest, blob: Blob) => Promise<AdoptedFile>;
+}
+
+const maxRememberedRevisions = 50_000;
+const streamBufferBytes = 256 * 1024;
+
+/** Immutable files: never answered unchecked. */
+export class FileStore {
+  readonly #options: FileStoreOptions;
+  readonly #reads = new Singleflight<StoredFile | undefined>();
+  readonly #passes = new Singleflight<void>();
+  /** Revisions of large files that were hashed in this process and found right. */
+  readonly #verified = new LRUCache<BlobKey, string>({ max: maxRememberedRevisions });
+
+  constructor(options: FileStoreOptions) {
+    this.#options = options;
+  }
+
+  async read(request: FileRequest): Promise<StoredFile | undefined> {
+    const key = blobKey(request);
+    return this.#options.hot.file(key) ?? this.#reads.run(key, () => this.#readStored(request, key));
+  }
+
+  async keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
+    const standing = await this.read(request);
+    if (standing !== undefined) return standing;
+    const key = blobKey(request);
+    const known = await this.#options.facts.find(key);
+    if (known !== undefined) this.#options.facts.refuseChange(known, facts);
+    const bytes = "bytes" in content ? await checkedCopy(key, content.bytes, facts) : undefined;
+    try {
+      const theirs = await this.#create(request, content);
+      if (theirs !== undefined) return theirs;
+      const recorded = await this.#record(request, facts, known);
+      if (recorded.sha256 === facts.sha256) {
+        if (bytes !== undefined) return this.#wholeFile(recorded, bytes);
+        await this.#rememberVerified(recorded);
+      }
+      const stored = await this.read(request);
+      if (stored === undefined) throw new SluiceError("storage_failed", `${key} was stored but cannot be read back`);
+      return stored;
+    } catch (error) {
+      if (!isSluiceError(error, "storage_failed")) throw error;
+      tellFailure(this.#options.events, this.#options.blobs.name, error);
+      if (bytes !== undefined) this.#wholeFile({ key, ...facts }, bytes);
+      throw error;
+    }
+  }
+
+  async #readStored(request: FileRequest, key: BlobKey): Promise<StoredFile | undefined> {
+    const { blobs, events } = this.#options;
+    let blob: Blob | undefined;
+    try {
+      blob = await blobs.get(key);
+      return blob && (await this.#readBlob(request, key, blob));
+    } catch (error) {
+      if (error instanceof BrokenFile) await this.#setAside(key, blob?.revision, error.message);
+      else if (isSluiceError(error, "storage_failed")) tellFailure(events, blobs.name, error);
+      else throw error;
+      return undefined;
+    } finally {
+      blob?.discard();
+    }
+  }
+
+  async #readBlob(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile> {
+    const facts = await this.#options.facts.find(key);
+    if (facts === undefined) return this.#adopt(request, key, blob);
+    if (blob.size !== facts.size) throw new BrokenFile(`it has ${blob.size} bytes, recorded were ${facts.size}`);
+    if (blob.size > this.#options.wholeFileLimitBytes) {
+      await this.#ensureVerified(facts, blob.revision);
+      return this.#streamedFile(facts);
+    }
+    const bytes = await blob.read();
+    refuseOtherHash(await sha256Of(bytes), facts.sha256);
+    return this.#wholeFile(facts, bytes);
+  }
+
+  async #adopt(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile> {
+    const { inspect, zipHashes } = this.#options;
+    const { bytes, sha256, h1 } = await inspect(request, blob);
+    if (request.kind === "zip" && h1 !== undefined) await zipHashes.check(key, h1);
+    const size = bytes?.length ?? blob.size;
+    const facts = await this.#options.facts.record(key, { size, sha256, h1, source: "adopted" });
+    refuseOtherHash(sha256, facts.sha256);
+    if (bytes !== undefined) return this.#wholeFile(facts, bytes);
+    this.#verified.set(key, blob.revision);
+    return this.#streamedFile(facts);
+  }
+
+  /** Answers the file that stands when another writer was first. */
+  async #create(request: FileRequest, content: BlobContent): Promise<StoredFile | undefined> {
+    const { blobs } = this.#options;
+    const key = blobKey(request);
+    if ((await blobs.create(key, content)) === "created") return undefined;
+    const standing = await this.read(request);
+    if (standing !== undefined) return standing;
+    // What stood there was broken, and `read` has set it aside.
+    if ((await blobs.create(key, content)) === "created") return undefined;
+    throw new SluiceError("storage_failed", `a broken file stands in the way of ${key} and cannot be moved`);
+  }
+
+  async #record(request: FileRequest, facts: NewFacts, known: FileFacts | undefined): Promise<FileFacts> {
+    const { facts: book, zipHashes, events } = this.#options;
+    const key = blobKey(request);
+    if (request.kind === "zip" && facts.h1 !== undefined) await zipHashes.write(key, facts.h1);
+    const isChange = known !== undefined && known.sha256 !== facts.sha256;
+    const recorded = isChange ? await book.replace(known, facts) : await book.record(key, facts);
+    events.emit({ type: "file_stored", key, source: facts.source, size: facts.size });
+    return recorded;
+  }
+
+  /** It was verified on its way into the store; hashing it again would make the first reader wait. */
+  async #rememberVerified({ key, size }: FileFacts): Promise<void> {
+    if (size <= this.#options.wholeFileLimitBytes) return;
+    const written = await this.#options.blobs.stat(key);
+    if (written?.size === size) this.#verified.set(key, written.revision);
+  }
+
+  #wholeFile({ key, sha256, source }: Pick<FileFacts, "key" | "sha256" | "source">, bytes: Uint8Array): StoredFile {
+    const stream = (range?: ByteRange): Readable => streamBytes(bytes, range);
+    const file = { key, size: bytes.length, sha256, source, bytes, stream, discard: () => undefined };
+    this.#options.hot.put({ file });
+    return file;
+  }
+
+  /** Opened when it is streamed, so that nothing leaks when it is not. */
+  #streamedFile(facts: FileFacts): StoredFile {
+    const { key, size, sha256, source } = facts;
+    const stream = (range?: ByteRange): Readable =>
+      Readable.from(this.#chunks(facts, range), { objectMode: false, highWaterMark: streamBufferBytes });
+    return { key, size, sha256, source, stream, discard: () => undefined };
+  }
+
+  async *#chunks(facts: FileFacts, range: ByteRange | undefined): AsyncGenerator<Uint8Array> {
+    const { key, sha256 } = facts;
+    const blob = await this.#options.blobs.get(key);
+    if (blob === undefined) throw new SluiceError("storage_failed", `${key} was removed while it was asked for`);
+    try {
+      await this.#ensureVerified(facts, blob.revision);
+      if (range === undefined) yield* checkedChunks(blob.stream(), sha256);
+      else yield* blob.stream(range);
+    } catch (error) {
+      if (!(error instanceof BrokenFile)) throw error;
+      await this.#setAside(key, blob.revision, error.message);
+      throw new SluiceError(
+        "integrity",
+        `the stored ${key} is broken (${error.message}): ask again, it is fetched anew`,
+        { cause: error },
+      );
+    } finally {
+      blob.discard();
+    }
+  }
+
+  /** Hashes a large file once per process and revision, before its first byte is served. */
+  async #ensureVerified({ key, sha256 }: FileFacts, revision: string): Promise<void> {
+    if (this.#verified.get(key) === revision) return;
+    await this.#passes.run(`${revision} ${key}`, async () => {
+      const blob = await this.#options.blobs.get(key);
+      if (blob === undefined) throw new SluiceError("storage_failed", `${key} was removed while it was checked`);
+      refuseOtherHash(await sha256OfStream(blob.stream()), sha256);
+      this.#verified.set(key, blob.revision);
+    });
+  }
+
+  async #setAside(key: BlobKey, revision: string | undefined, reason: string): Promise<void> {
+    const { blobs, hot, zipHashes, events } = this.#options;
+    hot.delete(key);
+    this.#verified.delete(key);
+    events.emit({ type: "file_corrupt", key, reason });
+    await attempt(events, blobs.name, async () => {
+      const isTaken = await blobs.setAside(key, revision);
+      if (isTaken && key.endsWith(".zip")) await zipHashes.setAside(key);
+    });
+  }
+}
+
+/** A caller that mixed up bytes and facts would otherwise have them served for ever. */
+async function checkedCopy(key: BlobKey, bytes: Uint8Array, facts: NewFacts): Promise<Uint8Array> {
+  const copy = ownBytes(bytes);
+  if (copy.length === facts.size && (await sha256Of(copy)) === facts.sha256) return copy;
+  throw new SluiceError("internal", `the bytes of ${key} are not what their facts say`);
+}

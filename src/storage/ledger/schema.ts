@@ -1,0 +1,51 @@
+import type { DatabaseSync } from "node:sqlite";
+import { SluiceError } from "../../core/errors.ts";
+
+/** Each brings the schema one version further. Only ever append: databases in the field have run the ones above. */
+const migrations: readonly string[] = [
+  `CREATE TABLE facts (
+     key TEXT PRIMARY KEY,
+     size INTEGER NOT NULL,
+     sha256 TEXT NOT NULL,
+     h1 TEXT,
+     source TEXT NOT NULL,
+     first_seen_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE freshness (
+     key TEXT PRIMARY KEY,
+     sha256 TEXT NOT NULL,
+     source TEXT NOT NULL,
+     checked_at INTEGER NOT NULL,
+     previous_sha256 TEXT
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE uses (
+     key TEXT PRIMARY KEY,
+     used_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
+];
+
+/** Brings the schema up to date. Several processes may do this at the same time. */
+export function migrate(db: DatabaseSync, file: string, now: number): void {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
+    const row = db.prepare("SELECT coalesce(max(version), 0) AS version FROM migrations").get();
+    const version = Number(row?.["version"]);
+    if (version > migrations.length) {
+      throw new SluiceError(
+        "storage_failed",
+        `${file} was written by a newer Sluice (schema ${version}, this one knows ${migrations.length}): run that one, or move the file away`,
+      );
+    }
+    for (const [index, sql] of migrations.entries()) {
+      if (index < version) continue;
+      db.exec(sql);
+      db.prepare("INSERT INTO migrations (version, applied_at) VALUES (?, ?)").run(index + 1, now);
+    }
+    db.exec("COMMIT");
+  } catch (error) {
+    // A failed COMMIT has rolled back by itself already.
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw error;
+  }
+}

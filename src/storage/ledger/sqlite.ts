@@ -1,0 +1,266 @@
+import type { SQLOutputValue } from "node:sqlite";
+import { parseH1 } from "../../protocol/zip/index.ts";
+import { SluiceError } from "../../core/errors.ts";
+import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger } from "../../core/ports.ts";
+import { connect, type Connection, fileIdOf, moveDatabaseAside } from "./connection.ts";
+import { isBusy, isCorrupt, ledgerError } from "./sqlite-error.ts";
+
+export interface SqliteLedgerOptions {
+  /** The database file, or `:memory:`. Its folder must be there. */
+  readonly file: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** How long a use may wait in memory before it is written. */
+  readonly flushIntervalMs?: number;
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+const defaultFlushIntervalMs = 30_000;
+/** Uses waiting to be written: at so many they are written at once, and while that fails the oldest are forgotten. */
+const maxWaitingUses = 4096;
+const pageRows = 500;
+const busyPauseMs = 25;
+const busyLimitMs = 5000;
+
+/**
+ * A ledger in an SQLite file, which several processes of one machine may share. A database that turns out to be corrupt, or is
+ * moved or deleted under way, is replaced by a new one: what it knew of files is found out again from the files.
+ */
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+  const ledger = new SqliteLedger(options);
+  await ledger.open();
+  return ledger;
+}
+
+class SqliteLedger implements Ledger {
+  readonly name: string;
+  readonly #options: SqliteLedgerOptions;
+  readonly #closing = new AbortController();
+  #connection: Connection | undefined;
+  #replacing: Promise<void> | undefined;
+  #uses = new Map<BlobKey, number>();
+  #isFlushPlanned = false;
+
+  constructor(options: SqliteLedgerOptions) {
+    this.#options = options;
+    this.name = `sqlite:${options.file}`;
+  }
+
+  async open(): Promise<void> {
+    await this.#run("open", () => undefined);
+  }
+
+  facts(key: BlobKey): Promise<FileFacts | undefined> {
+    return this.#run("read", ({ facts }) => toFacts(facts.get(key)));
+  }
+
+  addFacts(facts: FileFacts): Promise<FileFacts> {
+    const { key, size, sha256, h1, source, firstSeenAt } = facts;
+    return this.#run("write", (connection) => {
+      connection.addFacts.run(key, size, sha256, h1 ?? null, source, firstSeenAt);
+      return toFacts(connection.facts.get(key)) ?? facts;
+    });
+  }
+
+  removeFacts(key: BlobKey): Promise<boolean> {
+    return this.#run("write", ({ removeFacts, removeUsed }) => {
+      removeUsed.run(key);
+      return removeFacts.run(key).changes > 0;
+    });
+  }
+
+  freshness(key: BlobKey): Promise<Freshness | undefined> {
+    return this.#run("read", ({ freshness }) => toFreshness(freshness.get(key)));
+  }
+
+  async setFreshness({ key, sha256, source, checkedAt }: Freshness): Promise<void> {
+    await this.#run("write", ({ setFreshness }) => setFreshness.run(key, sha256, source, checkedAt));
+  }
+
+  removeFreshness(key: BlobKey): Promise<boolean> {
+    return this.#run("write", ({ removeFreshness }) => removeFreshness.run(key).changes > 0);
+  }
+
+  touch(key: BlobKey, usedAt: number): void {
+    this.#uses.set(key, usedAt);
+    if (this.#uses.size >= maxWaitingUses) this.#flushLogged();
+    else this.#planFlush();
+  }
+
+  async lastUsed(key: BlobKey): Promise<number | undefined> {
+    const stored = await this.#run("read", ({ lastUsed }) => lastUsed.get(key)?.["used_at"]);
+    const usedAt = Math.max(Number(stored ?? -1), this.#uses.get(key) ?? -1);
+    return usedAt < 0 ? undefined : usedAt;
+  }
+
+  async *listFacts(prefix: string): AsyncGenerator<FileFacts> {
+    let from = prefix;
+    for (let isFirst = true; ; isFirst = false) {
+      // Page by page, so that no read transaction stays open while the caller works: it would keep the log from being cut.
+      const page = await this.#run("read", ({ listFacts }) =>
+        listFacts.all(from, isFirst ? 1 : 0, pageRows).map(toFacts),
+      );
+      for (const facts of page) {
+        if (facts === undefined || !facts.key.startsWith(prefix)) return;
+        yield facts;
+        from = facts.key;
+      }
+      if (page.length < pageRows) return;
+    }
+  }
+
+  async check(): Promise<void> {
+    await this.#run("write", ({ db, fileId }) => {
+      if (fileIdOf(this.#options.file) !== fileId) throw new Error("it was moved or deleted");
+      db.exec("BEGIN IMMEDIATE; ROLLBACK;");
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    await this.#replacing;
+    if (this.#uses.size > 0) this.#flushLogged();
+    this.#disconnect();
+  }
+
+  #planFlush(): void {
+    if (this.#isFlushPlanned || this.#closing.signal.aborted) return;
+    this.#isFlushPlanned = true;
+    const { clock, flushIntervalMs = defaultFlushIntervalMs } = this.#options;
+    clock.sleep(flushIntervalMs, this.#closing.signal).then(
+      () => {
+        this.#isFlushPlanned = false;
+        this.#flushLogged();
+      },
+      // Closed meanwhile; `close` has written them.
+      () => undefined,
+    );
+  }
+
+  /** Uses are a hint for operators and clean-up: losing some is no reason to fail anything. */
+  #flushLogged(): void {
+    const uses = this.#uses;
+    try {
+      this.#flush(uses);
+      this.#uses = new Map();
+    } catch (error) {
+      this.#options.events.emit({
+        type: "store_failed",
+        store: this.name,
+        operation: "record uses",
+        error: ledgerError("write", this.#options.file, error),
+      });
+      for (const key of uses.keys()) {
+        if (uses.size <= maxWaitingUses / 2) break;
+        uses.delete(key);
+      }
+      this.#planFlush();
+    }
+  }
+
+  #flush(uses: ReadonlyMap<BlobKey, number>): void {
+    const { db, setUsed } = this.#connected();
+    db.exec("BEGIN IMMEDIATE");
+    try {
+      for (const [key, usedAt] of uses) setUsed.run(key, usedAt);
+      db.exec("COMMIT");
+    } catch (error) {
+      if (db.isTransaction) db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** Does `work` on a sound database, waiting for other writers, replacing the database when it is lost. */
+  async #run<T>(operation: string, work: (connection: Connection) => T): Promise<T> {
+    let isReplaced = false;
+    for (let waitedMs = 0; ;) {
+      try {
+        await this.#replacing;
+        return work(this.#connected());
+      } catch (error) {
+        if (!isReplaced && this.#isLost(error)) {
+          isReplaced = true;
+          await this.#replace(error);
+        } else if (isBusy(error) && waitedMs < busyLimitMs) {
+          await this.#options.clock.sleep(busyPauseMs);
+          waitedMs += busyPauseMs;
+        } else {
+          throw ledgerError(operation, this.#options.file, error);
+        }
+      }
+    }
+  }
+
+  #connected(): Connection {
+    if (this.#connection !== undefined) return this.#connection;
+    if (this.#closing.signal.aborted)
+      throw new SluiceError("storage_failed", `the ledger ${this.#options.file} is closed`);
+    return (this.#connection = connect(this.#options.file, this.#options.clock.now()));
+  }
+
+  #disconnect(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.db.close();
+  }
+
+  #isLost(error: unknown): boolean {
+    if (isCorrupt(error)) return true;
+    const fileId = this.#connection?.fileId;
+    return fileId !== undefined && fileIdOf(this.#options.file) !== fileId;
+  }
+
+  #replace(cause: unknown): Promise<void> {
+    this.#replacing ??= this.#replaceNow(cause).finally(() => (this.#replacing = undefined));
+    return this.#replacing;
+  }
+
+  async #replaceNow(cause: unknown): Promise<void> {
+    const { file, clock, events } = this.#options;
+    // Another process that shares it may have replaced it already; its new one must stay.
+    const fileId = this.#connection?.fileId ?? fileIdOf(file);
+    try {
+      this.#disconnect();
+    } catch {
+      // A corrupt database may fail to close; it is let go of all the same.
+    }
+    const isOurs = isCorrupt(cause) && fileIdOf(file) === fileId;
+    const aside = isOurs ? await moveDatabaseAside(file, clock.now()) : undefined;
+    const reason = aside === undefined ? "was moved or deleted" : `is corrupt and now at ${aside}`;
+    const error = new SluiceError(
+      "storage_failed",
+      `the ledger ${file} ${reason}; a new one is made and filled from the stored files`,
+      {
+        cause,
+      },
+    );
+    events.emit({ type: "store_failed", store: this.name, operation: "open", error });
+  }
+}
+
+function toFacts(row: Row | undefined): FileFacts | undefined {
+  if (row === undefined) return undefined;
+  const h1 = row["h1"];
+  return {
+    key: String(row["key"]),
+    size: Number(row["size"]),
+    sha256: String(row["sha256"]),
+    h1: typeof h1 === "string" ? parseH1(h1) : undefined,
+    source: String(row["source"]),
+    firstSeenAt: Number(row["first_seen_at"]),
+  };
+}
+
+function toFreshness(row: Row | undefined): Freshness | undefined {
+  if (row === undefined) return undefined;
+  const previous = row["previous_sha256"];
+  return {
+    key: String(row["key"]),
+    sha256: String(row["sha256"]),
+    source: String(row["source"]),
+    checkedAt: Number(row["checked_at"]),
+    previousSha256: typeof previous === "string" ? previous : undefined,
+  };
+}

@@ -1,0 +1,132 @@
+import type { ModulePath, Version } from "../protocol/brand.ts";
+import { blobKey, type FileRequest, type ModuleRequest } from "../protocol/goproxy/index.ts";
+import { isPseudoVersion, sortVersions } from "../protocol/semver/index.ts";
+import { SluiceError } from "../core/errors.ts";
+import type {
+  BlobContent,
+  BlobKey,
+  BlobStore,
+  Clock,
+  Events,
+  FileFacts,
+  Ledger,
+  ModuleStore,
+  StoredFile,
+  StoredRecord,
+  ZipVerifier,
+} from "../core/ports.ts";
+import { inspect } from "./adoption.ts";
+import { FactBook } from "./fact-book.ts";
+import { FileStore } from "./file-store.ts";
+import { HotTier } from "./hot-tier.ts";
+import { goModVersion, isFileRequest, versionsFolder } from "./layout.ts";
+import { RecordStore } from "./record-store.ts";
+import { ZipHashes } from "./zip-hashes.ts";
+
+export interface ModuleStoreOptions {
+  readonly blobs: BlobStore;
+  readonly ledger: Ledger;
+  readonly verifier: ZipVerifier;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Names new files on the file system of `blobs`, so that a finished one is taken over without a copy. */
+  readonly stagingFile: () => Promise<string>;
+  /** For the tier in memory; 0 is none. */
+  readonly memoryBytes: number;
+  /** Files up to this size, but at most an eighth of `memoryBytes`, are read whole, larger ones are streamed. */
+  readonly wholeFileLimitBytes: number;
+}
+
+/** Below this a stream costs more than it saves, whatever the limits. */
+const alwaysWholeBytes = 1024 * 1024;
+
+/** Blobs, ledger, memory and integrity as one. Closing it closes `blobs` and `ledger`. */
+export function createModuleStore(options: ModuleStoreOptions): ModuleStore {
+  return new TieredModuleStore(options);
+}
+
+class TieredModuleStore implements ModuleStore {
+  readonly #options: ModuleStoreOptions;
+  readonly #hot: HotTier;
+  readonly #files: FileStore;
+  readonly #records: RecordStore;
+
+  constructor(options: ModuleStoreOptions) {
+    const { blobs, events, verifier, stagingFile } = options;
+    this.#options = options;
+    const hot = new HotTier(options.memoryBytes);
+    const wholeFileLimitBytes = Math.max(alwaysWholeBytes, Math.min(options.wholeFileLimitBytes, hot.maxFileBytes));
+    const adoption = { verifier, stagingFile, wholeFileLimitBytes };
+    this.#hot = hot;
+    this.#records = new RecordStore({ ...options, hot });
+    this.#files = new FileStore({
+      blobs,
+      events,
+      hot,
+      wholeFileLimitBytes,
+      facts: new FactBook(options),
+      zipHashes: new ZipHashes(blobs, events),
+      inspect: (request, blob) => inspect(request, blob, adoption),
+    });
+  }
+
+  peek(key: BlobKey): StoredFile | undefined {
+    return this.#hot.file(key);
+  }
+
+  read(request: ModuleRequest): Promise<StoredFile | undefined> {
+    return this.#files.read(fileRequest(request));
+  }
+
+  keep(
+    request: ModuleRequest,
+    content: BlobContent,
+    facts: Omit<FileFacts, "key" | "firstSeenAt">,
+  ): Promise<StoredFile> {
+    return this.#files.keep(fileRequest(request), content, facts);
+  }
+
+  readRecord(request: ModuleRequest): Promise<StoredRecord | undefined> {
+    return this.#records.read(request);
+  }
+
+  keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord> {
+    return this.#records.keep(request, bytes, source);
+  }
+
+  dropRecord(request: ModuleRequest): Promise<void> {
+    return this.#records.drop(request);
+  }
+
+  async versions(modulePath: ModulePath): Promise<Version[]> {
+    const versions: Version[] = [];
+    for await (const key of this.#options.blobs.list(versionsFolder(modulePath))) {
+      const version = goModVersion(key);
+      if (version !== undefined && !isPseudoVersion(version)) versions.push(version);
+    }
+    return sortVersions(versions);
+  }
+
+  touch(key: BlobKey): void {
+    this.#options.ledger.touch(key, this.#options.clock.now());
+  }
+
+  stagingFile(): Promise<string> {
+    return this.#options.stagingFile();
+  }
+
+  async check(): Promise<void> {
+    await this.#options.blobs.check();
+    await this.#options.ledger.check();
+  }
+
+  async close(): Promise<void> {
+    await this.#options.ledger.close();
+    await this.#options.blobs.close();
+  }
+}
+
+function fileRequest(request: ModuleRequest): FileRequest {
+  if (isFileRequest(request)) return request;
+  throw new SluiceError("internal", `${blobKey(request)} changes over time and is kept as a record`);
+}

@@ -1,0 +1,116 @@
+import { ProtocolError } from "../protocol/error.ts";
+import { blobKey, type ModuleRequest, parseInfo } from "../protocol/goproxy/index.ts";
+import { Singleflight } from "../core/singleflight.ts";
+import type { BlobKey, BlobStore, Clock, Events, Freshness, Ledger, StoredRecord } from "../core/ports.ts";
+import { ownBytes } from "./blob/bytes-blob.ts";
+import { attempt } from "./failures.ts";
+import { sha256Of } from "./hashing.ts";
+import type { HotTier } from "./hot-tier.ts";
+import { isFileRequest } from "./layout.ts";
+
+export interface RecordStoreOptions {
+  readonly blobs: BlobStore;
+  readonly ledger: Ledger;
+  readonly hot: HotTier;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** `list`, `@latest` and query answers: blobs that change, with the time of their last confirmation in the ledger. */
+export class RecordStore {
+  readonly #options: RecordStoreOptions;
+  readonly #reads = new Singleflight<StoredRecord | undefined>();
+
+  constructor(options: RecordStoreOptions) {
+    this.#options = options;
+  }
+
+  async read(request: ModuleRequest): Promise<StoredRecord | undefined> {
+    const key = blobKey(request);
+    return this.#options.hot.record(key) ?? this.#reads.run(key, () => this.#readStored(request, key));
+  }
+
+  /**
+   * Freshness goes first and remembers what stood before, so that whatever a crash leaves between the two can be told from a
+   * blob that rotted: it has one of the two hashes.
+   */
+  async keep(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord> {
+    const { ledger, hot, clock } = this.#options;
+    const key = blobKey(request);
+    const record = { key, bytes: ownBytes(bytes), sha256: await sha256Of(bytes), source, checkedAt: clock.now() };
+    await this.#attempt(ledger.name, () => ledger.setFreshness(record));
+    await this.#attempt(this.#options.blobs.name, () => this.#write(key, bytes));
+    hot.put({ record });
+    return record;
+  }
+
+  async drop(request: ModuleRequest): Promise<void> {
+    const { blobs, ledger, hot } = this.#options;
+    const key = blobKey(request);
+    hot.delete(key);
+    await this.#attempt(blobs.name, () => blobs.delete(key));
+    await this.#attempt(ledger.name, () => ledger.removeFreshness(key));
+  }
+
+  async #readStored(request: ModuleRequest, key: BlobKey): Promise<StoredRecord | undefined> {
+    const { blobs, ledger, hot } = this.#options;
+    const blob = await this.#attempt(blobs.name, () => blobs.get(key));
+    const bytes = await this.#attempt(blobs.name, async () => blob?.read());
+    if (blob === undefined || bytes === undefined) return undefined;
+    const sha256 = await sha256Of(bytes);
+    const freshness = await this.#attempt(ledger.name, () => ledger.freshness(key));
+    const problem = contentProblem(request, bytes) ?? hashProblem(sha256, freshness);
+    if (problem !== undefined) {
+      await this.#setAside(key, blob.revision, problem);
+      return undefined;
+    }
+    const isConfirmed = freshness?.sha256 === sha256;
+    const record = {
+      key,
+      bytes,
+      sha256,
+      source: freshness?.source ?? "adopted",
+      checkedAt: isConfirmed ? freshness.checkedAt : 0,
+    };
+    hot.put({ record });
+    return record;
+  }
+
+  async #write(key: BlobKey, bytes: Uint8Array): Promise<void> {
+    const { blobs } = this.#options;
+    // Most confirmations bring the same content again: reading it costs less than flushing it.
+    const standing = await blobs.get(key);
+    if (standing?.size === bytes.length && Buffer.compare(await standing.read(), bytes) === 0) return;
+    standing?.discard();
+    await blobs.replace(key, bytes);
+  }
+
+  async #setAside(key: BlobKey, revision: string, reason: string): Promise<void> {
+    const { blobs, ledger, events } = this.#options;
+    events.emit({ type: "file_corrupt", key, reason });
+    await this.#attempt(blobs.name, () => blobs.setAside(key, revision));
+    await this.#attempt(ledger.name, () => ledger.removeFreshness(key));
+  }
+
+  /** A failing medium costs freshness, never an answer. */
+  #attempt<T>(store: string, work: () => Promise<T>): Promise<T | undefined> {
+    return attempt(this.#options.events, store, work);
+  }
+}
+
+function contentProblem(request: ModuleRequest, bytes: Uint8Array): string | undefined {
+  if (bytes.includes(0)) return "it has zero bytes, as a write that was cut leaves them";
+  if (request.kind === "list" || isFileRequest(request)) return undefined;
+  try {
+    parseInfo(bytes, request);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return error.message;
+    throw error;
+  }
+}
+
+function hashProblem(sha256: string, freshness: Freshness | undefined): string | undefined {
+  if (freshness === undefined || sha256 === freshness.sha256 || sha256 === freshness.previousSha256) return undefined;
+  return `its sha256 is ${sha256}, recorded was ${freshness.sha256}`;
+}
