@@ -37,7 +37,8 @@ export function fuzz(input: Uint8Array): void {
   const list = parseList(input);
   const text = formatList(list.versions);
   assert.deepEqual(parseList(text).versions, list.versions);
-  const known = new Set([...list.versions, newestTimed(list)]);
+  const known = new Set([...list.versions, ...list.timed.map(({ version }) => version)]);
+  assert.equal(newestTimed(list) === undefined, list.timed.length === 0);
   for (const goMod of goMods) {
     const read = new Map<Version, string | undefined>();
     let step = nextLatestStep(modulePath, list, read);
