@@ -7,17 +7,16 @@ import { formatChain, parseChain } from "../sources/chain-spec.ts";
 /** What a person needs when Sluice has started: where it is, where it keeps and gets things, and the line to paste. */
 export function banner({ url, config, chainOrigin }: { url: string; config: Config; chainOrigin: Origin }): string {
   const everywhere = isUnspecified(config.server.listen.host);
-  const local = everywhere ? withHost(url, "127.0.0.1") : url;
   return `
 Sluice ${manifest.version} is ready.
 
-  address  ${local}${everywhere ? " and every other address of this machine" : ""}
+  address  ${url}${everywhere ? " and every other address of this machine" : ""}
   store    ${config.store.dataDir}
   chain    ${formatChain(parseChain(config.upstream.chain))}  (${formatOrigin(chainOrigin)})
 
 In the shell that runs go:
 
-  export GOPROXY=${local}
+  export GOPROXY=${url}
 ${everywhere ? `\nOn other machines:\n\n  export GOPROXY=${withHost(url, hostname())}\n` : ""}
 `;
 }

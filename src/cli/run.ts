@@ -15,8 +15,10 @@ export async function run(args: readonly string[]): Promise<void> {
       return;
     }
     const { message, exitCode } = explainFailure(error);
-    process.stderr.write(`sluice: ${exitCode === 2 ? message.replaceAll("\n", "\nsluice: ") : message}\n`);
-    process.exitCode = exitCode;
+    // A server that failed half-way may hold the process; nothing of it is wanted any more.
+    process.stderr.write(`sluice: ${exitCode === 2 ? message.replaceAll("\n", "\nsluice: ") : message}\n`, () => {
+      process.exit(exitCode);
+    });
   }
 }
 

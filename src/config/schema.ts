@@ -89,7 +89,7 @@ export const configSchema = z.object({
       default: "",
       env: "SLUICE_BASE_PATH",
       flag: "base-path",
-      placeholder: "/path",
+      placeholder: "path",
       doc: "Path under which everything is served, such as `/go`, when a front end passes on only a part of its URLs.",
     }),
     trustedProxies: setting(value.addressRanges(), {
