@@ -45,8 +45,8 @@ export function errorsPage(): string {
 
 # Errors
 
-Every error Sluice answers or ends with has one of these codes. The code stands in the log line of the request, next to the
-request id that the response carries, and in the metrics.
+Every error Sluice answers or ends with has one of these codes. It stands in the last line of the answer, next to the request
+id, and in the log line of the request, which has the same id.
 
 - 404 means that the module or version does not exist, or that the URL can never be one. An outage, bad credentials or an
   overload is never a 404, because \`go\` goes on to the next entry of its own \`GOPROXY\` after a 404.
