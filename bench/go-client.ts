@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { clientFolder, keptFolder, removeFolder, temporaryFolder } from "./folders.ts";
@@ -43,31 +43,45 @@ export async function timeDownload(chain: string): Promise<number> {
   }
 }
 
-/**
- * The project's modules as a tree in the GOPROXY layout, from the machine's own chain, kept for later runs.
- * Mirrors of companies fail now and then, so it takes several attempts.
- */
-export async function projectTree(): Promise<string> {
-  const tree = path.join(moduleCache, "cache/download");
-  const complete = path.join(moduleCache, "complete");
-  if (existsSync(complete)) return tree;
-  const folder = temporaryFolder("tree");
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await download(machineChain(), folder, moduleCache);
-      break;
-    } catch (error) {
-      if (attempt === attempts) throw error;
-    }
-  }
-  copyFileSync(path.join(folder, "go.sum"), complete);
-  return tree;
+/** The real project, as the servers see it. */
+export interface ProjectFiles {
+  /** All its modules in the GOPROXY layout. */
+  readonly tree: string;
+  readonly moduleCount: number;
 }
 
-/** How many modules, by go.sum, the download brings. */
-export function countProjectModules(): number {
-  const lines = readFileSync(path.join(moduleCache, "complete"), "utf8").trim().split("\n");
-  return lines.filter((line) => !line.includes("/go.mod h1:")).length;
+/**
+ * Fetches the project's modules from the machine's own chain and keeps them for later runs.
+ * Mirrors of companies fail now and then, so it takes several attempts.
+ */
+export async function projectFiles(): Promise<ProjectFiles> {
+  const tree = path.join(moduleCache, "cache/download");
+  const goSum = path.join(moduleCache, "go.sum");
+  const complete = path.join(moduleCache, "go.mod");
+  if (readText(complete) !== readText(path.join(project, "go.mod"))) {
+    const folder = temporaryFolder("tree");
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await download(machineChain(), folder, moduleCache);
+        break;
+      } catch (error) {
+        if (attempt === attempts) throw error;
+      }
+    }
+    copyFileSync(path.join(folder, "go.sum"), goSum);
+    for (const entry of readdirSync(moduleCache)) {
+      if (entry !== "cache" && entry !== "go.sum") removeFolder(path.join(moduleCache, entry));
+    }
+    copyFileSync(path.join(project, "go.mod"), complete);
+  }
+  const modules = (readText(goSum) ?? "")
+    .split("\n")
+    .filter((line) => / v\S+ h1:/.test(line) && !line.includes("/go.mod h1:"));
+  return { tree, moduleCount: modules.length };
+}
+
+function readText(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }
 
 async function download(chain: string, folder: string, cache: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { removeFolder, temporaryFolder } from "../folders.ts";
-import { machineChain, projectTree, timeDownload } from "../go-client.ts";
+import { machineChain, projectFiles, timeDownload } from "../go-client.ts";
 import { Row, takeTurns, type Aim, type Contestant, type Measurement } from "../measurement.ts";
 import type { Peer, RunningPeer } from "../peers/peer.ts";
 import { startUpstream } from "../upstream.ts";
@@ -12,7 +12,7 @@ const upstreamLatencyMs = 25;
 export const cachedDownload: Workload = {
   names: ["download-cached"],
   async run(bench) {
-    const tree = await projectTree();
+    const { tree, moduleCount } = await projectFiles();
     const upstream = await startUpstream(tree, 0);
     const running: RunningPeer[] = [];
     try {
@@ -21,7 +21,7 @@ export const cachedDownload: Workload = {
         running.push(started);
         if (peer.isProxy) await timeDownload(started.url.href);
       }
-      const rows = new DownloadRows("download-cached", "cached `go mod download all`", [
+      const rows = new DownloadRows("download-cached", `cached \`go mod download all\`, ${moduleCount} modules`, [
         { is: "at most", factor: 1, of: "nginx" },
       ]);
       await takeTurns(bench.options.downloadRounds, running, async (peer, round) => {
@@ -43,9 +43,10 @@ export const cachedDownload: Workload = {
 export const coldDownload: Workload = {
   names: ["download-cold"],
   async run(bench) {
-    const upstream = await startUpstream(await projectTree(), upstreamLatencyMs);
+    const { tree, moduleCount } = await projectFiles();
+    const upstream = await startUpstream(tree, upstreamLatencyMs);
     try {
-      const title = `cold \`go mod download all\`, upstream at ${upstreamLatencyMs} ms`;
+      const title = `cold \`go mod download all\`, ${moduleCount} modules, upstream at ${upstreamLatencyMs} ms`;
       return await measureCold(bench, { workload: "download-cold", title, chain: upstream.url.href });
     } finally {
       await upstream.close();
@@ -56,12 +57,11 @@ export const coldDownload: Workload = {
 /** The same from the machine's own chain: real, and as noisy as that is. */
 export const coldDownloadReal: Workload = {
   names: ["download-cold-real"],
-  run: (bench) =>
-    measureCold(bench, {
-      workload: "download-cold-real",
-      title: "cold `go mod download all`, this machine's own upstream",
-      chain: machineChain(),
-    }),
+  async run(bench) {
+    const { moduleCount } = await projectFiles();
+    const title = `cold \`go mod download all\`, ${moduleCount} modules, this machine's own upstream`;
+    return measureCold(bench, { workload: "download-cold-real", title, chain: machineChain() });
+  },
 };
 
 async function measureCold(
