@@ -13,6 +13,8 @@ export interface DispatcherOptions {
   readonly firstByteMs: number;
   readonly maxHeaderBytes: number;
   readonly allowHttp2: boolean;
+  /** Aborted before `destroy`, so that no connection under way outlives it. */
+  readonly lifetime: AbortSignal;
 }
 
 /** How to put one request on the wire. */
@@ -33,7 +35,6 @@ export interface Dispatchers {
 /** Connection pools: one agent for each way out (direct, direct but public addresses only, each proxy), each with a pool per origin. */
 export function createDispatchers(options: DispatcherOptions): Dispatchers {
   const secureContext = secureContextOf(options.ca);
-  const lifetime = new AbortController();
   const agents = new Map<string, Agent>();
 
   return {
@@ -52,7 +53,6 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
       };
     },
     async destroy() {
-      lifetime.abort();
       await Promise.all([...agents.values()].map((agent) => agent.destroy()));
     },
   };
@@ -61,7 +61,7 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
     const key = proxy?.href ?? (publicOnly ? "public" : "direct");
     const known = agents.get(key);
     if (known !== undefined) return known;
-    const { dns, connectMs, allowHttp2 } = options;
+    const { dns, connectMs, allowHttp2, lifetime } = options;
     const agent = new Agent({
       connect: createConnector({
         secureContext,
@@ -70,7 +70,7 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
         proxy,
         publicOnly,
         allowHttp2,
-        lifetime: lifetime.signal,
+        lifetime,
       }),
       connections: options.connections,
       allowH2: allowHttp2,

@@ -13,7 +13,11 @@ export interface Exchange {
   end(): void;
 }
 
-export function startExchange(caller: AbortSignal, { host, totalMs }: { host: string; totalMs: number }): Exchange {
+/** Lives until one of `callers` is aborted or the time is over. */
+export function startExchange(
+  callers: readonly AbortSignal[],
+  { host, totalMs }: { host: string; totalMs: number },
+): Exchange {
   const stop = new AbortController();
   let reason: SluiceError | undefined;
   const halt = (error: SluiceError): void => {
@@ -21,7 +25,10 @@ export function startExchange(caller: AbortSignal, { host, totalMs }: { host: st
     end();
     stop.abort(reason);
   };
-  const onAbort = (): void => halt(givenUp(caller, host));
+  const onAbort = ({ target }: { readonly target: unknown }): void => {
+    const caller = callers.find((signal) => signal === target);
+    if (caller !== undefined) halt(givenUp(caller, host));
+  };
   const timer = setTimeout(
     () =>
       halt(
@@ -31,8 +38,10 @@ export function startExchange(caller: AbortSignal, { host, totalMs }: { host: st
       ),
     totalMs,
   );
-  if (caller.aborted) onAbort();
-  else caller.addEventListener("abort", onAbort, { once: true });
+  for (const caller of callers) {
+    if (caller.aborted) halt(givenUp(caller, host));
+    else caller.addEventListener("abort", onAbort, { once: true });
+  }
 
   return {
     signal: stop.signal,
@@ -50,6 +59,6 @@ export function startExchange(caller: AbortSignal, { host, totalMs }: { host: st
 
   function end(): void {
     clearTimeout(timer);
-    caller.removeEventListener("abort", onAbort);
+    for (const caller of callers) caller.removeEventListener("abort", onAbort);
   }
 }

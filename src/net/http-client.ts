@@ -44,6 +44,8 @@ export interface HttpClientOptions {
 }
 
 interface Client {
+  /** Aborted when the client is closed. */
+  readonly lifetime: AbortSignal;
   readonly dispatchers: Dispatchers;
   readonly dns: DnsCache;
   readonly egress: (url: URL) => URL | undefined;
@@ -62,8 +64,11 @@ const discardMs = 1000;
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const dns = options.dns ?? createDnsCache();
+  const lifetime = new AbortController();
   const client: Client = {
+    lifetime: lifetime.signal,
     dispatchers: createDispatchers({
+      lifetime: lifetime.signal,
       ca: options.ca,
       dns,
       connections: options.connections ?? 64,
@@ -79,22 +84,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     maxRedirects: options.maxRedirects ?? 10,
     baseHeaders: { "user-agent": options.userAgent, via: `1.1 sluice-${options.instanceId}` },
   };
-  let closed = false;
   return {
-    async get(request) {
-      if (closed) throw new SluiceError("cancelled", `${request.url.host}: the HTTP client is closed.`);
-      return get(client, request);
-    },
+    get: (request) => get(client, request),
     async close() {
-      closed = true;
+      lifetime.abort();
       await client.dispatchers.destroy();
     },
   };
 }
 
 async function get(client: Client, request: HttpRequest): Promise<HttpResponse> {
-  const exchange = startExchange(request.signal, { host: request.url.host, totalMs: client.timeouts.totalMs });
+  const exchange = startExchange([request.signal, client.lifetime], {
+    host: request.url.host,
+    totalMs: client.timeouts.totalMs,
+  });
   try {
+    const stopped = exchange.stopped();
+    if (stopped !== undefined) throw stopped;
     let hop: Hop = { url: request.url, headers: ownHeaders(request), foreign: false };
     for (let hops = 0; ; hops++) {
       const answer = await send(client, hop, { request, exchange });

@@ -85,7 +85,7 @@ export function parseCertificates(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   return blocks.flatMap((block) => {
     try {
-      return [new X509Certificate(block).toString()];
+      return [new X509Certificate(block).toString().trim()];
     } catch {
       return [];
     }
