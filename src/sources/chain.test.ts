@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { failureOf } from "../../test/support/source-harness.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
 import type { Source, SourceResponse } from "../core/ports.ts";
 import { type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
@@ -38,15 +39,6 @@ function chainOf(text: string, outcomes: Readonly<Record<string, Outcome>>, patt
 
 async function* body(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<SluiceError> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (error instanceof SluiceError) return error;
-  throw new Error("did not fail with a SluiceError", { cause: error });
 }
 
 const [a, b, c] = ["https://a.example", "https://b.example", "https://c.example"] as const;

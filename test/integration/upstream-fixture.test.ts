@@ -1,17 +1,14 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fixtureConsumer, fixtureFiles, pseudoVersion } from "../support/fixture-modules.ts";
 import { type Fault, type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { createGoMachine, type GoMachine } from "../support/go.ts";
 import { lacks } from "../support/needs.ts";
 
 // The fixture stands in for a real GOPROXY in every other test, so here the real go command says whether it is one.
 
-const run = promisify(execFile);
 const leafZip = "example.com/leaf/@v/v1.2.0.zip";
 let upstream: FixtureUpstream;
 
@@ -21,37 +18,20 @@ beforeEach(async () => {
 afterEach(() => upstream.close());
 
 describe.skipIf(lacks("go", ["version"]))("the go command", () => {
-  let folder: string;
-  let project: string;
+  let machine: GoMachine;
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "sluice-fixture-"));
-    project = join(folder, "project");
-    await mkdir(project);
+    machine = await createGoMachine({ GOPROXY: upstream.url, GOFLAGS: "-mod=mod -modcacherw", GOVCS: "*:off" });
   });
-  afterEach(async () => {
-    await go("clean", "-modcache");
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterEach(() => machine.remove());
 
   async function go(...args: string[]): Promise<string> {
-    const env = {
-      PATH: process.env["PATH"],
-      HOME: folder,
-      GOCACHE: join(folder, "build"),
-      GOMODCACHE: join(folder, "cache"),
-      GOENV: "off",
-      GOFLAGS: "-mod=mod",
-      GOPROXY: upstream.url,
-      GOSUMDB: "off",
-      GOTOOLCHAIN: "local",
-      GOVCS: "*:off",
-      GOWORK: "off",
-    };
-    return (await run("go", args, { cwd: project, env })).stdout;
+    const { code, stdout, stderr } = await machine.go(args);
+    if (code !== 0) throw new Error(stderr);
+    return stdout;
   }
 
   test("downloads, verifies and compiles a project that needs every module", async () => {
-    for (const [name, content] of Object.entries(fixtureConsumer)) await writeFile(join(project, name), content);
+    for (const [name, content] of Object.entries(fixtureConsumer)) await writeFile(join(machine.dir, name), content);
     await go("mod", "tidy");
     await go("mod", "download", "all");
     expect(await go("mod", "verify")).toBe("all modules verified\n");
@@ -60,7 +40,7 @@ describe.skipIf(lacks("go", ["version"]))("the go command", () => {
   });
 
   test("lists, resolves and sees retractions and deprecations", async () => {
-    await writeFile(join(project, "go.mod"), "module example.org/consumer\n\ngo 1.21\n");
+    await writeFile(join(machine.dir, "go.mod"), "module example.org/consumer\n\ngo 1.21\n");
     expect(await go("list", "-m", "-versions", "example.com/leaf")).toBe(
       "example.com/leaf v1.0.0 v1.1.0 v1.2.0 v1.3.0-rc.1\n",
     );

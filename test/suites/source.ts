@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { type ErrorCode, SluiceError } from "../../src/core/errors.ts";
-import type { FetchContext, Source, SourceResponse } from "../../src/core/ports.ts";
-import { parseRequest } from "../../src/protocol/goproxy/index.ts";
+import type { Source, SourceResponse } from "../../src/core/ports.ts";
 import { type FixtureFiles, fixtureFiles } from "../support/fixture-modules.ts";
+import { contextOf, failureOf, readAll, requestOf } from "../support/source-harness.ts";
 
 /** A source that serves exactly the given files. `close` frees what stands behind it, the source itself included. */
 export interface OpenedSource extends AsyncDisposable {
@@ -52,13 +52,7 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
     ])("%s is not_found, and nothing is received", async (path) => {
       await using opened = await open(fixtureFiles());
       let received = 0;
-      const error = await failureOf(
-        opened.source.fetch(
-          parseRequest(`/${path}`),
-          async () => (received += 1),
-          context(),
-        ),
-      );
+      const error = await failureOf(opened.source.fetch(requestOf(path), async () => (received += 1), contextOf()));
       expect([error.code, received]).toEqual(["not_found", 0]);
     });
 
@@ -75,7 +69,7 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
     test("gives back what receive made of it", async () => {
       await using opened = await open(fixtureFiles());
       const made = { any: "thing" };
-      expect(await opened.source.fetch(parseRequest(`/${leafMod}`), async () => made, context())).toBe(made);
+      expect(await opened.source.fetch(requestOf(leafMod), async () => made, contextOf())).toBe(made);
     });
 
     test("a failure of receive that is not the source's comes out as it is, and is not tried again", async () => {
@@ -84,12 +78,12 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
       for (const failure of [full, new TypeError("a bug")]) {
         let calls = 0;
         const fetched = opened.source.fetch(
-          parseRequest(`/${leafMod}`),
+          requestOf(leafMod),
           async () => {
             calls += 1;
             throw failure;
           },
-          context(),
+          contextOf(),
         );
         await expect(fetched).rejects.toBe(failure);
         expect(calls).toBe(1);
@@ -104,12 +98,12 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
         const bodies: Buffer[] = [];
         const error = await failureOf(
           opened.source.fetch(
-            parseRequest(`/${leafMod}`),
+            requestOf(leafMod),
             async (response) => {
               bodies.push(await readAll(response));
               throw new SluiceError(code, "not what was asked for");
             },
-            context(),
+            contextOf(),
           ),
         );
         expect(error.code).toBe(code);
@@ -125,12 +119,12 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
       await using opened = await open(files);
       for (let count = 0; count < 100; count += 1) {
         await opened.source.fetch(
-          parseRequest(`/${bigZip}`),
+          requestOf(bigZip),
           async ({ body }) => {
             if (count % 2 === 0) return;
             for await (const chunk of body) if (chunk.length > 0) break;
           },
-          context(),
+          contextOf(),
         );
       }
       const { bytes } = await fetchFrom(opened.source, leafMod);
@@ -139,9 +133,7 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
 
     test("is cancelled before it began", async () => {
       await using opened = await open(fixtureFiles());
-      const error = await failureOf(
-        opened.source.fetch(parseRequest(`/${leafMod}`), readAll, context(AbortSignal.abort())),
-      );
+      const error = await failureOf(opened.source.fetch(requestOf(leafMod), readAll, contextOf(AbortSignal.abort())));
       expect(error.code).toBe("cancelled");
     });
 
@@ -149,11 +141,11 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
       await using opened = await open(fixtureFiles());
       const abort = new AbortController();
       const fetched = opened.source.fetch(
-        parseRequest(`/${bigZip}`),
+        requestOf(bigZip),
         async ({ body }) => {
           for await (const chunk of body) if (chunk.length > 0) abort.abort();
         },
-        context(abort.signal),
+        contextOf(abort.signal),
       );
       expect((await failureOf(fetched)).code).toBe("cancelled");
     });
@@ -162,13 +154,13 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
       await using opened = await open(fixtureFiles());
       const abort = new AbortController();
       const fetched = opened.source.fetch(
-        parseRequest(`/${bigZip}`),
+        requestOf(bigZip),
         async ({ body }) => {
           for await (const chunk of body) {
             if (chunk.length > 0) abort.abort(new DOMException("the time is up", "TimeoutError"));
           }
         },
-        context(abort.signal),
+        contextOf(abort.signal),
       );
       expect((await failureOf(fetched)).code).toBe("upstream_timeout");
     });
@@ -190,28 +182,6 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
 }
 
 async function fetchFrom(source: Source, path: string): Promise<{ bytes: Buffer; response: SourceResponse }> {
-  return source.fetch(
-    parseRequest(`/${path}`),
-    async (response) => ({ bytes: await readAll(response), response }),
-    context(),
-  );
-}
-
-async function readAll({ body }: SourceResponse): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-function context(signal: AbortSignal = new AbortController().signal): FetchContext {
-  return { signal, client: "contract" };
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<SluiceError> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (error instanceof SluiceError) return error;
-  throw new Error("did not fail with a SluiceError", { cause: error });
+  const receive = async (response: SourceResponse) => ({ bytes: await readAll(response), response });
+  return source.fetch(requestOf(path), receive, contextOf());
 }

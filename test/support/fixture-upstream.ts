@@ -14,7 +14,7 @@ import { fixtureFiles, type FixtureFiles } from "./fixture-modules.ts";
 /** One request as it arrived. */
 export interface RecordedRequest {
   readonly method: string;
-  /** Without leading slash and base path, percent-decoded: `example.com/!upper/!case/@v/list`. */
+  /** Without leading slash, base path and query, percent-decoded: `example.com/!upper/!case/@v/list`. */
   readonly path: string;
   /** As on the wire. */
   readonly url: string;
@@ -267,7 +267,7 @@ function listeningPort(address: AddressInfo | string | null): number {
 function record(request: IncomingMessage, basePath: string): RecordedRequest | undefined {
   const url = request.url ?? "/";
   if (!url.startsWith(`${basePath}/`)) return undefined;
-  const path = decodeURIComponent(url.slice(basePath.length + 1));
+  const path = decodeURIComponent(url.slice(basePath.length + 1).replace(/\?.*$/, ""));
   return { method: request.method ?? "GET", path, url, headers: request.headers };
 }
 

@@ -5,10 +5,9 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClock } from "../../../test/support/fake-clock.ts";
 import type { FixtureFiles } from "../../../test/support/fixture-modules.ts";
+import { failureOf, fetchBytes } from "../../../test/support/source-harness.ts";
 import { describeSource } from "../../../test/suites/source.ts";
-import { SluiceError } from "../../core/errors.ts";
-import type { SluiceEvent, SourceResponse } from "../../core/ports.ts";
-import { parseRequest } from "../../protocol/goproxy/index.ts";
+import type { SluiceEvent } from "../../core/ports.ts";
 import { createFileSource } from "./file.ts";
 
 describeSource("file upstream", async (files) => {
@@ -37,23 +36,23 @@ describe("a folder", () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  function fetchKey(at = folder): Promise<string> {
+  function fetchKey(at = folder): Promise<Buffer> {
     const source = createFileSource({
       name: "file:///modules",
       folder: at,
       clock: createFakeClock(),
       events: { emit: (event) => events.push(event) },
     });
-    return source.fetch(parseRequest(`/${key}`), readText, { signal: new AbortController().signal, client: "test" });
+    return fetchBytes(source, key);
   }
 
   test("links within the folder are followed, also when the folder itself is reached by one", async () => {
     await writeFile(join(folder, "elsewhere"), "module m\n");
     await symlink("../../../elsewhere", join(folder, key));
     await symlink("modules", join(root, "link"));
-    expect(await fetchKey()).toBe("module m\n");
-    expect(await fetchKey(join(root, "link"))).toBe("module m\n");
-    expect(await fetchKey(`${folder}/`)).toBe("module m\n");
+    expect(await fetchKey()).toEqual(Buffer.from("module m\n"));
+    expect(await fetchKey(join(root, "link"))).toEqual(Buffer.from("module m\n"));
+    expect(await fetchKey(`${folder}/`)).toEqual(Buffer.from("module m\n"));
   });
 
   test.each([
@@ -64,10 +63,10 @@ describe("a folder", () => {
     await mkdir(join(root, "modules-b"));
     await writeFile(join(root, "modules-b/v1.0.0.mod"), "module secret\n");
     await symlink(target, join(folder, key));
-    expect(await failureOf(fetchKey())).toEqual([
-      "upstream_invalid",
-      expect.stringContaining("leads out of the folder"),
-    ]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "upstream_invalid",
+      message: expect.stringContaining("leads out of the folder"),
+    });
   });
 
   test("a folder on the way that is a link to outside is refused too", async () => {
@@ -75,65 +74,65 @@ describe("a folder", () => {
     await writeFile(join(root, "outside/@v/v1.0.0.mod"), "module secret\n");
     await rm(join(folder, "example.com/m"), { recursive: true });
     await symlink(join(root, "outside"), join(folder, "example.com/m"));
-    expect(await failureOf(fetchKey())).toEqual([
-      "upstream_invalid",
-      expect.stringContaining("leads out of the folder"),
-    ]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "upstream_invalid",
+      message: expect.stringContaining("leads out of the folder"),
+    });
   });
 
   test("what is no file is refused and not waited for", async () => {
     await mkdir(join(folder, key));
-    expect(await failureOf(fetchKey())).toEqual(["upstream_invalid", expect.stringContaining("not a file")]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "upstream_invalid",
+      message: expect.stringContaining("not a file"),
+    });
     await rm(join(folder, key), { recursive: true });
     execFileSync("mkfifo", [join(folder, key)]);
-    expect(await failureOf(fetchKey())).toEqual(["upstream_invalid", expect.stringContaining("not a file")]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "upstream_invalid",
+      message: expect.stringContaining("not a file"),
+    });
   });
 
   test("a dangling link is not_found, a link to itself a failure", async () => {
     await symlink("nowhere", join(folder, key));
-    expect(await failureOf(fetchKey())).toEqual(["not_found", expect.stringContaining("no such file")]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "not_found",
+      message: expect.stringContaining("no such file"),
+    });
     await rm(join(folder, key));
     await symlink("v1.0.0.mod", join(folder, key));
-    expect(await failureOf(fetchKey())).toEqual(["upstream_failed", expect.stringContaining("ELOOP")]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "upstream_failed",
+      message: expect.stringContaining("ELOOP"),
+    });
   });
 
   test("a folder that is gone says nothing about modules", async () => {
-    expect(await failureOf(fetchKey(join(root, "unmounted")))).toEqual([
-      "upstream_failed",
-      expect.stringContaining("ENOENT"),
-    ]);
-    expect(await failureOf(fetchKey(join(root, "secret")))).toEqual([
-      "upstream_failed",
-      expect.stringContaining("not a folder"),
-    ]);
+    expect(await failureOf(fetchKey(join(root, "unmounted")))).toMatchObject({
+      code: "upstream_failed",
+      message: expect.stringContaining("ENOENT"),
+    });
+    expect(await failureOf(fetchKey(join(root, "secret")))).toMatchObject({
+      code: "upstream_failed",
+      message: expect.stringContaining("not a folder"),
+    });
   });
 
   test("every fetch is reported", async () => {
     await writeFile(join(folder, key), "module m\n");
     await fetchKey();
     await rm(join(folder, key));
-    expect(await failureOf(fetchKey())).toEqual(["not_found", expect.stringContaining("no such file")]);
+    expect(await failureOf(fetchKey())).toMatchObject({
+      code: "not_found",
+      message: expect.stringContaining("no such file"),
+    });
     expect(events).toMatchObject([
       { type: "upstream_attempt", upstream: "file:///modules", key, attempt: 1, outcome: "ok" },
       { type: "upstream_attempt", upstream: "file:///modules", key, attempt: 1, outcome: "not_found" },
     ]);
   });
 });
-
-async function failureOf(promise: Promise<unknown>): Promise<[code: string, message: string]> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (error instanceof SluiceError) return [error.code, error.message];
-  throw new Error("did not fail with a SluiceError", { cause: error });
-}
-
-async function readText({ body }: SourceResponse): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
-}
 
 async function writeFiles(folder: string, files: FixtureFiles): Promise<void> {
   for (const [key, bytes] of files) {
