@@ -20,13 +20,16 @@ interface Explanation {
 const untrusted =
   "its TLS certificate is signed by an authority this machine does not know. Behind a company CA, name that CA's PEM file in `ca_file` of the upstream or in SSL_CERT_FILE";
 
+/** The name of undici's error for bytes that are not HTTP, which has no code. */
+const notHttp = "HTTPParserError";
+
 /** Turns what sockets, TLS, DNS and undici throw into the error that leaves net/. The message names host, cause and what to do. */
 export function transportError(error: unknown, context: TransportContext): SluiceError {
   if (error instanceof SluiceError) return error;
   const reason = errorCode(error) ?? "unknown";
   const { code, text, permanent } = explain(reason, error, context);
   return new SluiceError(code, `${context.host}: ${text}.`, {
-    cause: error,
+    cause: withoutBody(error),
     details: { host: context.host, reason, ...(permanent && { permanent }) },
   });
 }
@@ -40,6 +43,7 @@ export function isPermanent(error: SluiceError): boolean {
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if ("code" in error && typeof error.code === "string") return error.code;
+  if (error.name === notHttp) return notHttp;
   if (error instanceof AggregateError) {
     for (const inner of error.errors) {
       const code = errorCode(inner);
@@ -81,8 +85,9 @@ function explain(reason: string, error: unknown, context: TransportContext): Exp
     case "UND_ERR_ABORTED":
       return failed(`closed the connection before the answer was complete (${reason})`);
     case "UND_ERR_HEADERS_OVERFLOW":
-    case "HPE_HEADER_OVERFLOW":
       return invalid("answered with headers larger than Sluice reads. Is it a GOPROXY?");
+    case notHttp:
+      return invalid("did not answer in HTTP. Check the scheme and port");
     case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
       return invalid("sent a body whose size is not the Content-Length it promised");
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -101,7 +106,6 @@ function explain(reason: string, error: unknown, context: TransportContext): Exp
         failed(`its TLS certificate is not valid now (${reason}). Check this machine's clock, then the certificate`),
       );
     default:
-      if (reason.startsWith("HPE_")) return invalid(`did not answer in HTTP (${reason}). Check the scheme and port`);
       if (/^(ERR_SSL|ERR_TLS|CERT_|EPROTO)/.test(reason)) {
         return lasting(
           failed(`no TLS connection (${reason}). Check the scheme and port, and what its certificate is for`),
@@ -109,6 +113,14 @@ function explain(reason: string, error: unknown, context: TransportContext): Exp
       }
       return failed(`the request failed: ${redactText(error instanceof Error ? error.message : String(error))}`);
   }
+}
+
+/** That error carries the bytes it could not read, and what an upstream said belongs in no log. */
+function withoutBody(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== notHttp) return error;
+  const shown = new Error(error.message);
+  shown.name = notHttp;
+  return shown;
 }
 
 function within(limitMs: number | undefined): string {

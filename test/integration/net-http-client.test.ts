@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { getEventListeners } from "node:events";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
@@ -50,16 +50,14 @@ describe("an answer", () => {
 });
 
 describe("a request", () => {
-  async function headersOf(
-    request: Parameters<typeof get>[2],
-    path = "/",
-  ): Promise<IncomingHttpHeaders & { target: string }> {
-    const server = await serveHttp(({ headers, url }, response) =>
-      response.end(JSON.stringify({ ...headers, target: url })),
-    );
-    return JSON.parse(
-      await getText(testClient({ userAgent: "sluice/1.2.3", instanceId: "node7" }), server.url(path), request),
-    ) as Awaited<ReturnType<typeof headersOf>>;
+  async function headersOf(request: Parameters<typeof get>[2], path = "/"): Promise<Record<string, unknown>> {
+    const arrived: Record<string, unknown>[] = [];
+    const server = await serveHttp(({ headers, url }, response) => {
+      arrived.push({ ...headers, target: url });
+      response.end();
+    });
+    await getText(testClient({ userAgent: "sluice/1.2.3", instanceId: "node7" }), server.url(path), request);
+    return arrived[0] ?? {};
   }
 
   test("says who asks, and by Via that it came through this Sluice", async () => {
@@ -82,8 +80,8 @@ describe("a request", () => {
   });
 
   test("carries credentials as Basic, in UTF-8", async () => {
-    const { authorization } = await headersOf({ credentials: { username: "üser", password: "p:w" } });
-    expect(authorization).toBe(`Basic ${Buffer.from("üser:p:w").toString("base64")}`);
+    const headers = await headersOf({ credentials: { username: "üser", password: "p:w" } });
+    expect(headers["authorization"]).toBe(`Basic ${Buffer.from("üser:p:w").toString("base64")}`);
   });
 
   test("for a part of a file takes no compression", async () => {

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 import type { KeyPair } from "./certificates.ts";
 
@@ -55,7 +55,7 @@ export async function listen(server: Server, scheme: string): Promise<Loopback> 
       server.close(resolve);
     });
   });
-  const { port } = server.address() as AddressInfo;
+  const port = portOf(server);
   return {
     port,
     get connections() {
@@ -71,9 +71,15 @@ export async function closedPort(): Promise<number> {
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const port = portOf(server);
   await new Promise((resolve) => {
     server.close(resolve);
   });
   return port;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server does not listen on a port");
+  return address.port;
 }
