@@ -38,7 +38,7 @@ export function fuzz(input: Uint8Array): void {
   const text = formatList(list.versions);
   assert.deepEqual(parseList(text).versions, list.versions);
   const known = new Set([...list.versions, ...list.timed.map(({ version }) => version)]);
-  assert.equal(newestTimed(list) === undefined, list.timed.length === 0);
+  assert.ok(list.timed.length > 0 || newestTimed(list) === undefined);
   for (const goMod of goMods) {
     const read = new Map<Version, string | undefined>();
     let step = nextLatestStep(modulePath, list, read);

@@ -54,13 +54,17 @@ export function nextLatestStep(
   return pickTagged(modulePath, allowed, goMods) ?? selectedOrNone(allowedTip);
 }
 
-/** The version of the greatest time, the first of several; what go falls back to when nothing is tagged (SPEC §1.4). */
+/**
+ * The version of the greatest time, the first of several; what go falls back to when nothing is tagged (SPEC §1.4). Undefined
+ * when no entry is younger than Go's zero time.
+ */
 export function newestTimed(list: VersionList): Version | undefined {
-  let [best] = list.timed;
-  for (const entry of list.timed) {
-    if (best !== undefined && compareTimes(best.time, entry.time) < 0) best = entry;
+  let newest: Version | undefined;
+  let newestTime = "0001-01-01T00:00:00Z";
+  for (const { version, time } of list.timed) {
+    if (compareTimes(newestTime, time) < 0) [newest, newestTime] = [version, time];
   }
-  return best?.version;
+  return newest;
 }
 
 /** Whether one of the intervals, whose ends are included, has the version. Ends need not be valid: those sort first (SPEC §3.7). */
