@@ -41,7 +41,7 @@ describe.skipIf(lacks("go", ["version"]))("real projects through this machine's 
       sluice = await startSluiceProcess({ upstream: machineChain(), dataDir, env: egressEnvironment() });
     });
     afterAll(async () => {
-      expect(await sluice.stop()).toBe(0);
+      await stopCleanly(sluice);
     });
 
     test.each(projects)("%s: the same go.sum", async (name) => {
@@ -55,7 +55,7 @@ describe.skipIf(lacks("go", ["version"]))("real projects through this machine's 
       sluice = await startSluiceProcess({ upstream: "off", dataDir });
     });
     afterAll(async () => {
-      expect(await sluice.stop()).toBe(0);
+      await stopCleanly(sluice);
     });
 
     test.each(projects)("%s: the same go.sum, at the first attempt", async (name) => {
@@ -82,6 +82,11 @@ async function downloadThrough(sluice: RunningSluice, name: string, attempts: nu
   if (code !== 0) throw new Error(`go does not find every package of ${name}:\n${stderr}`);
   report(name, "through Sluice", downloaded);
   return { goMod: downloaded.goMod, goSum: downloaded.goSum };
+}
+
+async function stopCleanly(sluice: RunningSluice): Promise<void> {
+  const code = await sluice.stop();
+  if (code !== 0) throw new Error(`sluice ended with ${code}:\n${sluice.output().slice(-4000)}`);
 }
 
 function report(name: string, how: string, { goSum, seconds, attempts }: Downloaded): void {
