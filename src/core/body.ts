@@ -9,7 +9,10 @@ export async function readBody(response: SourceResponse, maxBytes: number): Prom
   for await (const chunk of response.body) {
     size += chunk.length;
     if (size > maxBytes) {
-      throw new SluiceError("upstream_invalid", `${response.source} sent more than ${maxBytes} bytes where a small file was asked for`);
+      throw new SluiceError(
+        "upstream_invalid",
+        `${response.source} sent more than ${maxBytes} bytes where a small file was asked for`,
+      );
     }
     chunks.push(chunk);
   }
@@ -22,6 +25,8 @@ export function parseFrom<T>(source: string, what: string, parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    throw new SluiceError("upstream_invalid", `${source} answered ${what} with something else: ${error.message}`, { cause: error });
+    throw new SluiceError("upstream_invalid", `${source} answered ${what} with something else: ${error.message}`, {
+      cause: error,
+    });
   }
 }

@@ -35,14 +35,24 @@ export const errorTable = {
     doc: "Only GET and HEAD are answered on protocol URLs.",
   },
   request_timeout: { status: 408, retryable: true, public: true, doc: "The client did not send its request in time." },
-  uri_too_long: { status: 414, retryable: false, public: true, doc: "The request URL is longer than any module path can be." },
+  uri_too_long: {
+    status: 414,
+    retryable: false,
+    public: true,
+    doc: "The request URL is longer than any module path can be.",
+  },
   range_not_satisfiable: {
     status: 416,
     retryable: false,
     public: true,
     doc: "The requested byte range starts behind the end of the file.",
   },
-  headers_too_large: { status: 431, retryable: false, public: true, doc: "The request's headers are larger than Sluice reads." },
+  headers_too_large: {
+    status: 431,
+    retryable: false,
+    public: true,
+    doc: "The request's headers are larger than Sluice reads.",
+  },
   bad_request: { status: 400, retryable: false, public: true, doc: "The request is not valid HTTP." },
   upstream_failed: {
     status: 502,
@@ -86,7 +96,12 @@ export const errorTable = {
     public: true,
     doc: "Too many fetches are waiting for an upstream. Stored content is still served.",
   },
-  draining: { status: 503, retryable: true, public: true, doc: "This node is shutting down. Ask again, or ask another node." },
+  draining: {
+    status: 503,
+    retryable: true,
+    public: true,
+    doc: "This node is shutting down. Ask again, or ask another node.",
+  },
   storage_failed: {
     status: 503,
     retryable: true,
@@ -100,7 +115,12 @@ export const errorTable = {
     public: true,
     doc: "The configuration is wrong. The command ends with exit code 2 and says which setting, where it came from, and what to write.",
   },
-  internal: { status: 500, retryable: true, public: false, doc: "A bug in Sluice. The log line with the request id carries the stack." },
+  internal: {
+    status: 500,
+    retryable: true,
+    public: false,
+    doc: "A bug in Sluice. The log line with the request id carries the stack.",
+  },
 } as const satisfies Record<string, ErrorRule>;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -1,6 +1,6 @@
 import type { FileRequest } from "../protocol/goproxy/index.ts";
 import { blobKey, formatInfo, maxInfoBytes, parseInfo } from "../protocol/goproxy/index.ts";
-import { parseModFile, scanModulePath } from "../protocol/modfile/index.ts";
+import { scanModulePath } from "../protocol/modfile/index.ts";
 import { hashGoMod } from "../protocol/zip/index.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { createHash } from "node:crypto";
@@ -8,7 +8,18 @@ import { Readable } from "node:stream";
 import { type Answer, answerFile } from "./answer.ts";
 import { parseFrom, readBody } from "./body.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
-import type { BlobContent, Clock, Events, FetchContext, FileFacts, ModuleStore, Source, SourceResponse, StoredFile, ZipVerifier } from "./ports.ts";
+import type {
+  BlobContent,
+  Clock,
+  Events,
+  FetchContext,
+  FileFacts,
+  ModuleStore,
+  Source,
+  SourceResponse,
+  StoredFile,
+  ZipVerifier,
+} from "./ports.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
 type InfoRequest = Extract<FileRequest, { readonly kind: "info" }>;
@@ -72,7 +83,9 @@ export class FileFlights {
     if (landed.bytes !== undefined) return answerFile(landed, "miss");
     const stored = await this.#options.store.read(request);
     if (stored !== undefined) return answerFile(stored, "miss");
-    throw new SluiceError("storage_failed", `${blobKey(request)} was fetched but the store lost it`, { retryAfterSeconds: 1 });
+    throw new SluiceError("storage_failed", `${blobKey(request)} was fetched but the store lost it`, {
+      retryAfterSeconds: 1,
+    });
   }
 
   async settled(): Promise<void> {
@@ -100,7 +113,9 @@ export class FileFlights {
     events.emit({ type: "fetch_started", key });
     let outcome = "ok";
     try {
-      return request.kind === "zip" ? await this.#fetchZip(request, context, goLive) : await this.#fetchSmall(request, context);
+      return request.kind === "zip"
+        ? await this.#fetchZip(request, context, goLive)
+        : await this.#fetchSmall(request, context);
     } catch (error) {
       outcome = isSluiceError(error) ? error.code : "internal";
       throw error;
@@ -116,11 +131,7 @@ export class FileFlights {
     return this.#keep(request, { bytes }, facts);
   }
 
-  async #fetchZip(
-    request: ZipRequest,
-    context: FetchContext,
-    goLive: (body: LiveBody) => void,
-  ): Promise<StoredFile> {
+  async #fetchZip(request: ZipRequest, context: FetchContext, goLive: (body: LiveBody) => void): Promise<StoredFile> {
     const { store, source, verifier, events, streamFromBytes } = this.#options;
     const spool = new Spool({
       memoryBytes: streamFromBytes,
@@ -156,9 +167,13 @@ export class FileFlights {
     } catch (error) {
       if (!isSluiceError(error, "integrity")) throw error;
       this.#options.events.emit({ type: "integrity_failed", key: blobKey(request), source, reason: error.message });
-      throw new SluiceError("integrity", `${source} sent a bad zip of ${request.modulePath}@${request.version}: ${error.message}`, {
-        cause: error,
-      });
+      throw new SluiceError(
+        "integrity",
+        `${source} sent a bad zip of ${request.modulePath}@${request.version}: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -190,20 +205,19 @@ async function receiveInfo(response: SourceResponse, request: InfoRequest): Prom
 async function receiveGoMod(response: SourceResponse, request: GoModRequest): Promise<SmallFile> {
   const bytes = await readBody(response, maxGoModBytes);
   parseFrom(response.source, blobKey(request), () => refuseWhatIsNoGoMod(bytes));
-  return { bytes, facts: { size: bytes.length, sha256: sha256Of(bytes), h1: hashGoMod(bytes), source: response.source } };
+  return {
+    bytes,
+    facts: { size: bytes.length, sha256: sha256Of(bytes), h1: hashGoMod(bytes), source: response.source },
+  };
 }
 
 /**
- * Old releases carry go.mod files that today's parser refuses, and their hashes stand in go.sum files, so a parse error alone
- * is no reason to refuse one; a file that neither parses nor names a module is something else.
+ * Old releases carry go.mod files that today's parser refuses, and their hashes stand in go.sum files, so how it parses does not
+ * matter here. A file that is not blank and names no module is something else, such as a page of a login portal.
  */
 function refuseWhatIsNoGoMod(bytes: Uint8Array): void {
-  try {
-    parseModFile(bytes, { lax: true });
-  } catch (error) {
-    if (error instanceof ProtocolError && scanModulePath(bytes) !== "") return;
-    throw error;
-  }
+  if (scanModulePath(bytes) !== "" || Buffer.from(bytes).toString("utf8").trim() === "") return;
+  throw new ProtocolError("malformed_gomod", "it has no module directive");
 }
 
 function answerLive({ spool, source, size }: LiveBody): Answer {

@@ -33,14 +33,20 @@ export async function deriveLatest(
     { kind: "list", modulePath },
     async (response): Promise<{ list: VersionList; from: string }> => {
       const sent = await readBody(response, maxListBytes);
-      return { list: parseFrom(response.source, blobKey({ kind: "list", modulePath }), () => parseList(sent)), from: response.source };
+      return {
+        list: parseFrom(response.source, blobKey({ kind: "list", modulePath }), () => parseList(sent)),
+        from: response.source,
+      };
     },
     context,
   );
   const goMods = new Map<Version, Uint8Array | undefined>();
   let step = nextLatestStep(modulePath, list, goMods);
   while (step.kind === "read_go_mod") {
-    goMods.set(step.version, await readFile({ kind: "mod", modulePath, version: step.version }).catch(undefinedIfRefused));
+    goMods.set(
+      step.version,
+      await readFile({ kind: "mod", modulePath, version: step.version }).catch(undefinedIfRefused),
+    );
     step = nextLatestStep(modulePath, list, goMods);
   }
   if (step.kind === "none") throw new SluiceError("not_found", `not found: ${modulePath}@latest: ${step.reason}`);

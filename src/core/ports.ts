@@ -157,7 +157,11 @@ export interface ModuleStore {
    * as an event too; what fits stays in memory all the same). `integrity` when the file was kept before, got lost, and has
    * another h1 now: what was served once never changes.
    */
-  keep(request: ModuleRequest, content: BlobContent, facts: Omit<FileFacts, "key" | "firstSeenAt">): Promise<StoredFile>;
+  keep(
+    request: ModuleRequest,
+    content: BlobContent,
+    facts: Omit<FileFacts, "key" | "firstSeenAt">,
+  ): Promise<StoredFile>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
   /** A store that cannot write is told as an event; the record stays in memory. */
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;
@@ -174,7 +178,11 @@ export interface ModuleStore {
 
 /** Structure, CRCs, sizes, names and h1 of a zip on disk or in memory. Runs off the main thread. Fails with `integrity`. */
 export interface ZipVerifier {
-  verify(content: BlobContent, modulePath: ModulePath, version: Version): Promise<{ readonly h1: H1; readonly sha256: string }>;
+  verify(
+    content: BlobContent,
+    modulePath: ModulePath,
+    version: Version,
+  ): Promise<{ readonly h1: H1; readonly sha256: string }>;
   close(): Promise<void>;
 }
 
@@ -206,7 +214,11 @@ export interface FetchContext {
  */
 export interface Source {
   readonly name: string;
-  fetch<T>(request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext): Promise<T>;
+  fetch<T>(
+    request: ModuleRequest,
+    receive: (response: SourceResponse) => Promise<T>,
+    context: FetchContext,
+  ): Promise<T>;
   close(): Promise<void>;
 }
 

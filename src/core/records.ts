@@ -24,10 +24,11 @@ export interface RecordOptions {
   readonly staleWhileRevalidateMs: number;
   readonly totalTimeoutMs: number;
   /** Makes an `@latest` for modules whose source has none. Fails with `not_found` when there is nothing to make it of. */
-  readonly deriveLatest: (request: LatestRequest, client: string) => Promise<{ readonly bytes: Uint8Array; readonly source: string }>;
+  readonly deriveLatest: (
+    request: LatestRequest,
+    client: string,
+  ) => Promise<{ readonly bytes: Uint8Array; readonly source: string }>;
 }
-
-
 
 /** After a source failed, how long the old answer is served without asking again: a dead source must not slow down every build. */
 const restAfterFailureMs = 15_000;
@@ -122,7 +123,10 @@ export class Records {
   }
 
   /** What a query resolved to is also the `.info` of that version, which go asks for next. */
-  async #pinResolved(request: ChangingRequest, { bytes, source }: { bytes: Uint8Array; source: string }): Promise<void> {
+  async #pinResolved(
+    request: ChangingRequest,
+    { bytes, source }: { bytes: Uint8Array; source: string },
+  ): Promise<void> {
     if (request.kind === "list") return;
     const { version } = parseInfo(bytes, request);
     const pinned = { kind: "info", modulePath: request.modulePath, version } as const;
@@ -135,7 +139,10 @@ export class Records {
   }
 
   /** A store that cannot write (it tells the operator itself) must not cost the client its answer. */
-  async #keep(request: ChangingRequest, { bytes, source }: { bytes: Uint8Array; source: string }): Promise<StoredRecord> {
+  async #keep(
+    request: ChangingRequest,
+    { bytes, source }: { bytes: Uint8Array; source: string },
+  ): Promise<StoredRecord> {
     try {
       return await this.#options.store.keepRecord(request, bytes, source);
     } catch (error) {
@@ -166,7 +173,10 @@ function isGone(error: unknown, request: ChangingRequest): boolean {
   return request.kind === "query" && isSluiceError(error, "not_found") && error.details["asked"] !== 0;
 }
 
-async function receiveRecord(response: SourceResponse, request: ChangingRequest): Promise<{ bytes: Uint8Array; source: string }> {
+async function receiveRecord(
+  response: SourceResponse,
+  request: ChangingRequest,
+): Promise<{ bytes: Uint8Array; source: string }> {
   const { source } = response;
   const sent = await readBody(response, request.kind === "list" ? maxListBytes : maxInfoBytes);
   const text = parseFrom(source, blobKey(request), () =>

@@ -64,7 +64,10 @@ export class Resolver {
     const { clientWaitMs } = this.#options;
     const waitLimit = AbortSignal.timeout(clientWaitMs);
     try {
-      return await waitUnlessAborted(this.#fetch(request, context.client), AbortSignal.any([context.signal, waitLimit]));
+      return await waitUnlessAborted(
+        this.#fetch(request, context.client),
+        AbortSignal.any([context.signal, waitLimit]),
+      );
     } catch (error) {
       if (isSluiceError(error)) throw error;
       if (context.signal.aborted) throw new SluiceError("cancelled", "the client went away", { cause: error });
@@ -106,17 +109,27 @@ export class Resolver {
       const file = await this.#options.store.read(request);
       if (file !== undefined) return answerFile(file, "hit");
     } else {
-      const answer = request.kind === "list" ? await this.#storedVersions(request) : await this.#records.stored(request);
+      const answer =
+        request.kind === "list" ? await this.#storedVersions(request) : await this.#records.stored(request);
       if (answer !== undefined) return answer;
     }
-    throw new SluiceError("not_cached", `not found: ${blobKey(request)}: not stored here, and the client asked for stored content only`);
+    throw new SluiceError(
+      "not_cached",
+      `not found: ${blobKey(request)}: not stored here, and the client asked for stored content only`,
+    );
   }
 
   async #storedVersions(request: RecordRequest): Promise<Answer | undefined> {
     const versions = await this.#options.store.versions(request.modulePath);
     if (versions.length === 0) return undefined;
     const bytes = Buffer.from(formatList(versions));
-    const record = { key: blobKey(request), bytes, sha256: sha256Of(bytes), source: "store", checkedAt: this.#options.clock.now() };
+    const record = {
+      key: blobKey(request),
+      bytes,
+      sha256: sha256Of(bytes),
+      source: "store",
+      checkedAt: this.#options.clock.now(),
+    };
     return answerRecord(record, "hit", 0);
   }
 }

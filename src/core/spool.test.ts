@@ -38,7 +38,7 @@ async function drained(stream: Readable): Promise<number> {
   stream.on("data", (chunk: Uint8Array) => {
     size += chunk.length;
   });
-  for (let last = -1; last !== size; ) {
+  for (let last = -1; last !== size;) {
     last = size;
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
   }

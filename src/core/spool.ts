@@ -156,7 +156,7 @@ export class Spool {
   }
 
   async *#read(): AsyncGenerator<Uint8Array> {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       if (this.#state === "failed") throw this.#failure;
       const readable = this.#state === "finished" ? this.size : this.size - holdBackBytes;
       if (at < readable) {
@@ -224,7 +224,7 @@ export class Spool {
 
   async #moveIntoMemory(): Promise<void> {
     const parts: Uint8Array[] = [];
-    for (let at = 0; at < this.#fileBytes; ) {
+    for (let at = 0; at < this.#fileBytes;) {
       const part = await this.#readAt(at, this.#fileBytes - at);
       parts.push(part);
       at += part.length;

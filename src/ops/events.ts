@@ -19,13 +19,17 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       logger.error({ event: type, ...facts }, "a stored file is broken; it is set aside and fetched again");
       return;
     case "store_failed":
-      logger.error({ event: type, ...facts, error: messageOf(event) }, "the store failed; answers go on from memory and upstreams");
+      logger.error(
+        { event: type, ...facts, error: messageOf(event) },
+        "the store failed; answers go on from memory and upstreams",
+      );
       return;
     case "integrity_failed":
       logger.error({ event: type, ...facts }, "a source sent a file that does not verify; it was refused");
       return;
     case "upstream_attempt":
-      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, "upstream answered");
+      if (event.outcome === "ok" || event.outcome === "not_found")
+        logger.debug({ event: type, ...facts }, "upstream answered");
       else logger.warn({ event: type, ...facts, error: messageOf(event) }, "upstream attempt failed");
       return;
     case "file_stored":

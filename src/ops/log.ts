@@ -25,9 +25,15 @@ const flushEveryMs = 250;
 /** Structured logs (pino). Nothing in Sluice writes to standard output but this and the start banner. */
 export function createLog({ level, format, fd = 1 }: LogOptions): Log {
   const isPretty = format === "pretty" || (format === "auto" && process.stdout.isTTY);
-  const file = pino.destination({ fd, sync: isPretty, minLength: isPretty ? 0 : blockBytes });
+  const file = pino.destination({ fd, sync: isPretty, minLength: isPretty ? 0 : blockBytes, maxWrite: 4 * blockBytes });
   const sink = isPretty
-    ? buildPretty({ destination: file, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname", singleLine: true, colorize: process.stdout.isTTY })
+    ? buildPretty({
+        destination: file,
+        translateTime: "SYS:HH:MM:ss.l",
+        ignore: "pid,hostname",
+        singleLine: true,
+        colorize: process.stdout.isTTY,
+      })
     : file;
   const logger = pino({ level, base: null }, sink);
   const flusher = isPretty ? undefined : setInterval(() => file.flush(), flushEveryMs).unref();

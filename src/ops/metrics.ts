@@ -10,7 +10,12 @@ export function createMetrics(options: { readonly fetching: () => number; readon
   const registers = [new Registry()] as const;
   const [registry] = registers;
   collectDefaultMetrics({ register: registry });
-  new Gauge({ name: "sluice_build_info", help: "The running version, as a label.", labelNames: ["version"], registers: [registry] })
+  new Gauge({
+    name: "sluice_build_info",
+    help: "The running version, as a label.",
+    labelNames: ["version"],
+    registers: [registry],
+  })
     .labels(options.version)
     .set(1);
   new Gauge({
@@ -67,8 +72,16 @@ export function createMetrics(options: { readonly fetching: () => number; readon
       labelNames: ["outcome"],
       registers: [registry],
     }),
-    storedFiles: new Counter({ name: "sluice_stored_files_total", help: "Immutable files kept.", registers: [registry] }),
-    storedBytes: new Counter({ name: "sluice_stored_bytes_total", help: "Bytes of immutable files kept.", registers: [registry] }),
+    storedFiles: new Counter({
+      name: "sluice_stored_files_total",
+      help: "Immutable files kept.",
+      registers: [registry],
+    }),
+    storedBytes: new Counter({
+      name: "sluice_stored_bytes_total",
+      help: "Bytes of immutable files kept.",
+      registers: [registry],
+    }),
     corruptFiles: new Counter({
       name: "sluice_corrupt_files_total",
       help: "Stored files found broken, set aside and fetched again.",
@@ -112,7 +125,8 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "upstream_attempt":
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
-      if (event.firstByteMs !== undefined) metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      if (event.firstByteMs !== undefined)
+        metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
       return;
     case "upstream_queue":
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);

@@ -32,7 +32,11 @@ export interface RequestRecorder {
 export type PreparedRecorder = (id: string, client: string, durationMs: number) => void;
 
 /** One log line and the metrics of every request, however it was answered. */
-export function createRequestRecorder(log: Log, metrics: Metrics, options: { readonly logRequests: boolean }): RequestRecorder {
+export function createRequestRecorder(
+  log: Log,
+  metrics: Metrics,
+  options: { readonly logRequests: boolean },
+): RequestRecorder {
   const isLogging = options.logRequests && log.hasInfo;
   return {
     record(record) {

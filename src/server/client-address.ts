@@ -16,7 +16,8 @@ export function createClientAddress(trustedProxies: readonly string[]): ClientAd
     const family = isIPv6(address) ? "ipv6" : "ipv4";
     trusted.addSubnet(address, bits === undefined ? (family === "ipv6" ? 128 : 32) : Number(bits), family);
   }
-  const isTrusted = (address: string): boolean => isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  const isTrusted = (address: string): boolean =>
+    isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4");
   return (request) => {
     let client = peerAddress(request);
     const hops = String(request.headers["x-forwarded-for"] ?? "").split(",");

@@ -2,16 +2,21 @@ import { expect, test } from "vitest";
 import { type ErrorCode, errorTable, SluiceError } from "../core/errors.ts";
 import { answerError } from "./error-answer.ts";
 
-test.each(Object.keys(errorTable) as ErrorCode[])("%s is answered by the table, as text that names the request", (code) => {
-  const { status, headers, body } = answerError(new SluiceError(code, "what happened"), "id-1");
-  expect(status).toBe(errorTable[code].status);
-  expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
-  expect(body).toContain(`(${code}, request id-1)`);
-  expect(body.includes("what happened")).toBe(errorTable[code].public);
-});
+test.each(Object.keys(errorTable) as ErrorCode[])(
+  "%s is answered by the table, as text that names the request",
+  (code) => {
+    const { status, headers, body } = answerError(new SluiceError(code, "what happened"), "id-1");
+    expect(status).toBe(errorTable[code].status);
+    expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+    expect(body).toContain(`(${code}, request id-1)`);
+    expect(body.includes("what happened")).toBe(errorTable[code].public);
+  },
+);
 
 test("only what can pass tells when to come back, and passes on what a source asked for", () => {
-  expect(answerError(new SluiceError("upstream_failed", "x", { retryAfterSeconds: 7.2 }), "i").headers["retry-after"]).toBe("8");
+  expect(
+    answerError(new SluiceError("upstream_failed", "x", { retryAfterSeconds: 7.2 }), "i").headers["retry-after"],
+  ).toBe("8");
   expect(answerError(new SluiceError("upstream_timeout", "x"), "i").headers["retry-after"]).toBe("5");
   expect(answerError(new SluiceError("integrity", "x"), "i").headers).not.toHaveProperty("retry-after");
   expect(answerError(new SluiceError("not_found", "x"), "i").headers).not.toHaveProperty("retry-after");

@@ -18,7 +18,9 @@ const waitStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 export function answerError(thrown: unknown, requestId: string): ErrorAnswer {
   const error = isSluiceError(thrown) ? thrown : new SluiceError("internal", "internal error", { cause: thrown });
   const rule = errorTable[error.code];
-  const message = rule.public ? error.message : `internal error of this Sluice; its log says more under request ${requestId}`;
+  const message = rule.public
+    ? error.message
+    : `internal error of this Sluice; its log says more under request ${requestId}`;
   const headers: Record<string, string> = {
     "content-type": "text/plain; charset=utf-8",
     "cache-control": "no-store",

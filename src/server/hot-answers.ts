@@ -34,7 +34,10 @@ export interface HotAnswersOptions {
  * X-Forwarded-For, a trace …) takes the ordinary way.
  */
 const plainHeaders: ReadonlySet<string> = new Set(
-  ["Host", "User-Agent", "Accept-Encoding", "Accept", "Accept-Language", "Connection"].flatMap((name) => [name, name.toLowerCase()]),
+  ["Host", "User-Agent", "Accept-Encoding", "Accept", "Accept-Language", "Connection"].flatMap((name) => [
+    name,
+    name.toLowerCase(),
+  ]),
 );
 const touchEveryMs = 60_000;
 const maxUrlLength = 512;

@@ -24,7 +24,10 @@ export interface RunningServer {
 }
 
 /** Listens. Rejects with Node's own error (`EADDRINUSE`, `EACCES`, …). */
-export async function startHttpServer(options: HttpServerOptions, listen: { host: string; port: number }): Promise<RunningServer> {
+export async function startHttpServer(
+  options: HttpServerOptions,
+  listen: { host: string; port: number },
+): Promise<RunningServer> {
   const { hot, protocol, basePath } = options;
   const operator = getRequestListener(options.app.fetch);
   let stopping = false;
@@ -37,7 +40,8 @@ export async function startHttpServer(options: HttpServerOptions, listen: { host
       void protocol(request, response);
       return;
     }
-    if (basePath !== "" && (url === basePath || url.startsWith(`${basePath}/`))) request.url = url.slice(basePath.length) || "/";
+    if (basePath !== "" && (url === basePath || url.startsWith(`${basePath}/`)))
+      request.url = url.slice(basePath.length) || "/";
     void operator(request, response);
   };
 
@@ -102,7 +106,9 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
-function explainParserError(error: NodeJS.ErrnoException): ["headers_too_large" | "request_timeout" | "bad_request", string] {
+function explainParserError(
+  error: NodeJS.ErrnoException,
+): ["headers_too_large" | "request_timeout" | "bad_request", string] {
   switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
       return ["headers_too_large", "the request's URL and headers are larger than this server reads"];

@@ -24,10 +24,14 @@ export function createOperatorApp(options: OperatorAppOptions): Hono {
       await options.checkReady();
       return context.text("ready\n");
     } catch (error) {
-      return context.text(`not ready: ${error instanceof Error ? error.message : String(error)}\n`, 503, { "retry-after": "5" });
+      return context.text(`not ready: ${error instanceof Error ? error.message : String(error)}\n`, 503, {
+        "retry-after": "5",
+      });
     }
   });
-  app.get("/metrics", async (context) => context.body(await options.registry.metrics(), 200, { "content-type": options.registry.contentType }));
+  app.get("/metrics", async (context) =>
+    context.body(await options.registry.metrics(), 200, { "content-type": options.registry.contentType }),
+  );
   app.all("*", (context) =>
     context.text(
       context.req.method === "GET" || context.req.method === "HEAD"

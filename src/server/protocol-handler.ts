@@ -26,7 +26,6 @@ export interface ProtocolHandlerOptions {
   readonly notFoundTtlMs: number;
   /** As it stands in the `Via` header of our own outbound requests. */
   readonly viaName: string;
-  readonly isDraining: () => boolean;
 }
 
 /** Answers one request of the GOPROXY protocol. Never rejects. */
@@ -91,7 +90,10 @@ class Exchange {
   #refuseBadRequests(): void {
     const { method, headers } = this.#request;
     if (method !== "GET" && method !== "HEAD") {
-      throw new SluiceError("method_not_allowed", `${method} is not a method of the module proxy protocol: use GET or HEAD`);
+      throw new SluiceError(
+        "method_not_allowed",
+        `${method} is not a method of the module proxy protocol: use GET or HEAD`,
+      );
     }
     if (this.#url.length > this.#options.maxUrlBytes) {
       throw new SluiceError("uri_too_long", `the URL is longer than ${this.#options.maxUrlBytes} bytes`);
@@ -111,7 +113,10 @@ class Exchange {
     let path = query < 0 ? this.#url : this.#url.slice(0, query);
     if (basePath !== "") {
       if (!path.startsWith(`${basePath}/`)) {
-        throw new SluiceError("malformed_request", `not found: this Sluice serves modules under ${basePath}/: set GOPROXY to that address`);
+        throw new SluiceError(
+          "malformed_request",
+          `not found: this Sluice serves modules under ${basePath}/: set GOPROXY to that address`,
+        );
       }
       path = path.slice(basePath.length);
     }
@@ -131,10 +136,16 @@ class Exchange {
       delete headers["Content-Length"];
       return this.#finish(304, headers);
     }
-    const isRange = etag !== undefined && answer.size !== undefined && range !== undefined && isRangeWanted(ifRange?.toString(), etag);
+    const isRange =
+      etag !== undefined &&
+      answer.size !== undefined &&
+      range !== undefined &&
+      isRangeWanted(ifRange?.toString(), etag);
     const part = isRange ? parseRange(range, answer.size ?? 0) : undefined;
     if (part === "unsatisfiable") {
-      throw new SluiceError("range_not_satisfiable", `the file has ${answer.size} bytes`, { details: { size: answer.size } });
+      throw new SluiceError("range_not_satisfiable", `the file has ${answer.size} bytes`, {
+        details: { size: answer.size },
+      });
     }
     if (part !== undefined) {
       headers["Content-Range"] = `bytes ${part.start}-${part.end - 1}/${answer.size}`;
@@ -147,7 +158,11 @@ class Exchange {
     }
     if (answer.bytes === undefined) return this.#stream(status, headers, answer.stream(part));
     if (status === 200 && !cachedOnly) this.#remember(asked, answer, headers);
-    return this.#finish(status, headers, part === undefined ? answer.bytes : answer.bytes.subarray(part.start, part.end));
+    return this.#finish(
+      status,
+      headers,
+      part === undefined ? answer.bytes : answer.bytes.subarray(part.start, part.end),
+    );
   }
 
   #headersOf(asked: ModuleRequest, answer: Answer): Record<string, string> {
@@ -238,9 +253,14 @@ class Exchange {
   /** The next plain request for this URL is answered before it comes here. */
   #remember(asked: ModuleRequest, answer: Answer, headers: Record<string, string>): void {
     const { bytes } = answer;
-    if (bytes === undefined || bytes.length > hotLimitBytes || answer.sha256 === undefined || answer.freshForMs <= 0) return;
+    if (bytes === undefined || bytes.length > hotLimitBytes || answer.sha256 === undefined || answer.freshForMs <= 0)
+      return;
     const { "X-Request-Id": _, "Cache-Control": cacheControl, ...rest } = headers;
-    const hotHeaders = { ...rest, "X-Sluice-Cache": "hit", ...(answer.immutable && cacheControl ? { "Cache-Control": cacheControl } : {}) };
+    const hotHeaders = {
+      ...rest,
+      "X-Sluice-Cache": "hit",
+      ...(answer.immutable && cacheControl ? { "Cache-Control": cacheControl } : {}),
+    };
     const { recorder, hot, clock } = this.#options;
     const facts = { ...this.#recordFacts(200, bytes.length, "hit"), method: "GET" };
     hot.add(this.#url, {

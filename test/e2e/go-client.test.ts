@@ -53,7 +53,9 @@ describe.skipIf(lacks("go", ["version"]))("the real go command through Sluice", 
   });
 
   test("lists versions without pseudo-versions", async () => {
-    expect(await goOk("list", "-m", "-versions", "example.com/leaf")).toBe("example.com/leaf v1.0.0 v1.1.0 v1.2.0 v1.3.0-rc.1");
+    expect(await goOk("list", "-m", "-versions", "example.com/leaf")).toBe(
+      "example.com/leaf v1.0.0 v1.1.0 v1.2.0 v1.3.0-rc.1",
+    );
     expect(await goOk("list", "-m", "-versions", "example.com/pseudo")).toBe("example.com/pseudo");
   });
 
@@ -85,7 +87,12 @@ describe.skipIf(lacks("go", ["version"]))("the real go command through Sluice", 
   });
 
   test("a toolchain is relayed", async () => {
-    const { stderr } = await machine.go(["version"], { GOTOOLCHAIN: "go1.99.0", GOFLAGS: "", GONOSUMDB: "*", GONOSUMCHECK: "1" });
+    const { stderr } = await machine.go(["version"], {
+      GOTOOLCHAIN: "go1.99.0",
+      GOFLAGS: "",
+      GONOSUMDB: "*",
+      GONOSUMCHECK: "1",
+    });
     const asked = upstream.requestsFor(/^golang\.org\/toolchain\//).map(({ path }) => path);
     expect(asked, stderr).toContain(`golang.org/toolchain/@v/${toolchainVersion}.zip`);
   });
@@ -99,8 +106,14 @@ describe.skipIf(lacks("go", ["version"]))("the real go command through Sluice", 
   });
 
   test("an outage is 502, names the upstream, and is no reason to go around the proxy", async () => {
-    upstream.setFault("example.com/retracted/@v/v1.1.0.zip", { kind: "status", status: 503, body: "secret detail of the upstream" });
-    const { code, stderr } = await machine.go(["mod", "download", "example.com/retracted@v1.1.0"], { GOPROXY: `${sluice.url},direct` });
+    upstream.setFault("example.com/retracted/@v/v1.1.0.zip", {
+      kind: "status",
+      status: 503,
+      body: "secret detail of the upstream",
+    });
+    const { code, stderr } = await machine.go(["mod", "download", "example.com/retracted@v1.1.0"], {
+      GOPROXY: `${sluice.url},direct`,
+    });
     expect(code).toBe(1);
     expect(stderr).toContain("502 Bad Gateway");
     expect(stderr).toContain(new URL(upstream.url).host);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -26,6 +26,9 @@ export async function createGoMachine(env: Readonly<Record<string, string>>): Pr
   const root = await mkdtemp(join(tmpdir(), "sluice-go-"));
   const dir = await mkdtemp(join(root, "project-"));
   const modCache = join(root, "modcache");
+  // Otherwise go leaves a process behind that writes into the home after go itself has ended.
+  await mkdir(join(root, ".config/go/telemetry"), { recursive: true });
+  await writeFile(join(root, ".config/go/telemetry/mode"), "off");
   const base = {
     PATH: process.env["PATH"] ?? "",
     HOME: root,

@@ -1,0 +1,281 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Answer } from "../../src/core/answer.ts";
+import { SluiceError } from "../../src/core/errors.ts";
+import type { ModuleStore, ZipVerifier } from "../../src/core/ports.ts";
+import { Resolver } from "../../src/core/resolve.ts";
+import { parseRequest } from "../../src/protocol/goproxy/index.ts";
+import { openDataFolder } from "../../src/storage/data-folder.ts";
+import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
+import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import { createScriptedSource, type ScriptedSource } from "../support/scripted-source.ts";
+
+const minute = 60_000;
+const list = "example.com/m/@v/list";
+const latest = "example.com/m/@latest";
+const branch = "example.com/m/@v/main.info";
+const outage = new SluiceError("upstream_failed", "the upstream is down");
+
+let dataDir: string;
+let clock: ManualClock;
+let store: ModuleStore;
+let verifier: ZipVerifier;
+let source: ScriptedSource;
+let resolver: Resolver;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "sluice-resolver-"));
+  clock = createManualClock(Date.UTC(2026, 0, 2));
+  verifier = createZipVerifier();
+  const events = { emit: () => undefined };
+  store = await openDataFolder({
+    dataDir,
+    memoryBytes: 64 << 20,
+    wholeFileLimitBytes: 8 << 20,
+    verifier,
+    clock,
+    events,
+  });
+  source = createScriptedSource();
+  resolver = new Resolver({
+    store,
+    source,
+    verifier,
+    clock,
+    events,
+    streamFromBytes: 1 << 20,
+    memoryFallbackBytes: 64 << 20,
+    totalTimeoutMs: 60_000,
+    clientWaitMs: 60_000,
+    ttlMs: minute,
+    staleWhileRevalidateMs: 10 * minute,
+    notFoundTtlMs: minute / 2,
+  });
+});
+afterEach(async () => {
+  await resolver.settled();
+  await verifier.close();
+  await store.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+function resolve(
+  path: string,
+  options: { readonly cachedOnly?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<Answer> {
+  const { cachedOnly = false, signal = new AbortController().signal } = options;
+  return resolver.resolve(parseRequest(`/${path}`), { client: "test", cachedOnly, signal });
+}
+
+async function get(path: string): Promise<[cache: string, text: string]> {
+  const answer = await resolve(path);
+  return [answer.cache, Buffer.from(answer.bytes ?? []).toString()];
+}
+
+function info(version: string): string {
+  return JSON.stringify({ Version: version, Time: "2024-01-02T03:04:05Z" });
+}
+
+describe("freshness of what can change", () => {
+  test("fresh for the TTL, then the old answer once more while the new one is fetched", async () => {
+    source.answers.set(list, "v1.0.0\n");
+    expect(await get(list)).toEqual(["miss", "v1.0.0\n"]);
+    source.answers.set(list, "v1.0.0\nv1.1.0\n");
+    await clock.advance(minute - 1);
+    expect(await get(list)).toEqual(["hit", "v1.0.0\n"]);
+    await clock.advance(1);
+    expect(await get(list)).toEqual(["stale", "v1.0.0\n"]);
+    await resolver.settled();
+    expect(await get(list)).toEqual(["hit", "v1.0.0\nv1.1.0\n"]);
+    expect(source.asked).toEqual([list, list]);
+  });
+
+  test("an answer older than that waits for the source", async () => {
+    source.answers.set(list, "v1.0.0\n");
+    await get(list);
+    source.answers.set(list, "v1.1.0\n");
+    await clock.advance(12 * minute);
+    expect(await get(list)).toEqual(["revalidated", "v1.1.0\n"]);
+  });
+
+  test("it does not wait for ever: after five seconds the old answer is given", async () => {
+    source.answers.set(list, "v1.0.0\n");
+    await get(list);
+    const late = Promise.withResolvers<string>();
+    source.answers.set(list, late.promise);
+    await clock.advance(12 * minute);
+    const asked = get(list);
+    await expect.poll(() => clock.sleeping).toBe(1);
+    await clock.advance(5000);
+    expect(await asked).toEqual(["stale", "v1.0.0\n"]);
+    late.resolve("v1.1.0\n");
+    await resolver.settled();
+    expect(await get(list)).toEqual(["hit", "v1.1.0\n"]);
+  });
+
+  test("while the source fails the old answer is served without limit, and the source is asked every 15 seconds at most", async () => {
+    source.answers.set(list, "v1.0.0\n");
+    await get(list);
+    source.answers.set(list, outage);
+    await clock.advance(365 * 24 * 60 * minute);
+    for (let turn = 0; turn < 5; turn++) expect(await get(list)).toEqual(["stale", "v1.0.0\n"]);
+    expect(source.asked).toHaveLength(2);
+    await clock.advance(15_000);
+    expect(await get(list)).toEqual(["stale", "v1.0.0\n"]);
+    expect(source.asked).toHaveLength(3);
+    source.answers.set(list, "v1.0.0\nv1.1.0\n");
+    await clock.advance(15_000);
+    expect(await get(list)).toEqual(["revalidated", "v1.0.0\nv1.1.0\n"]);
+  });
+
+  test("a module that is gone upstream keeps its list", async () => {
+    source.answers.set(list, "v1.0.0\n");
+    await get(list);
+    source.answers.delete(list);
+    await clock.advance(60 * minute);
+    expect(await get(list)).toEqual(["stale", "v1.0.0\n"]);
+  });
+
+  test("a branch that is deleted is gone", async () => {
+    source.answers.set(branch, info("v1.0.0"));
+    await get(branch);
+    source.answers.delete(branch);
+    await clock.advance(60 * minute);
+    await expect(get(branch)).rejects.toMatchObject({ code: "not_found" });
+    await clock.advance(60 * minute);
+    await expect(get(branch)).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("a branch is still answered when no source is asked at all", async () => {
+    source.answers.set(branch, info("v1.0.0"));
+    await get(branch);
+    source.answers.delete(branch);
+    source.links = 0;
+    await clock.advance(60 * minute);
+    expect(await get(branch)).toEqual(["stale", info("v1.0.0")]);
+  });
+
+  test("what a branch resolved to is the .info of that version", async () => {
+    source.answers.set(branch, info("v1.0.0"));
+    await get(branch);
+    expect(await get("example.com/m/@v/v1.0.0.info")).toEqual(["hit", info("v1.0.0")]);
+    expect(source.asked).toEqual([branch]);
+  });
+
+  test("lists are given without what go would drop", async () => {
+    source.answers.set(
+      list,
+      "v1.1.0 2024-01-02T03:04:05Z\n\nnonsense\nv0.0.0-20240102030405-abcdef123456\nv1.0.0\nv1.0.0\n",
+    );
+    expect(await get(list)).toEqual(["miss", "v1.0.0\nv1.1.0\n"]);
+  });
+});
+
+describe("not found", () => {
+  test("is believed for its own TTL", async () => {
+    await expect(get(list)).rejects.toMatchObject({ code: "not_found" });
+    source.answers.set(list, "v1.0.0\n");
+    await clock.advance(minute / 2 - 1);
+    await expect(get(list)).rejects.toMatchObject({ code: "not_found", details: { negative: true } });
+    await clock.advance(1);
+    expect(await get(list)).toEqual(["miss", "v1.0.0\n"]);
+  });
+
+  test("an outage is not remembered", async () => {
+    source.answers.set(list, outage);
+    await expect(get(list)).rejects.toMatchObject({ code: "upstream_failed" });
+    source.answers.set(list, "v1.0.0\n");
+    expect(await get(list)).toEqual(["miss", "v1.0.0\n"]);
+  });
+});
+
+describe("@latest that the source does not have", () => {
+  const mod = (version: string): string => `example.com/m/@v/${version}.mod`;
+
+  test.each([
+    ["the highest release", "v1.0.0\nv1.1.0\nv1.2.0-rc.1\n", {}, "v1.1.0"],
+    ["a pre-release when there is nothing else", "v1.0.0-rc.1\nv1.0.0-rc.2\n", {}, "v1.0.0-rc.2"],
+    ["not a retracted one", "v1.0.0\nv1.1.0\n", { "v1.1.0": "retract v1.1.0\n" }, "v1.0.0"],
+    [
+      "the newest of pseudo-versions",
+      "v0.0.0-20240102030405-abcdef123456\nv0.0.0-20250102030405-bbbbbb123456\n",
+      {},
+      "v0.0.0-20250102030405-bbbbbb123456",
+    ],
+  ])("is %s", async (_name, versions, goMods: Record<string, string>, expected) => {
+    source.answers.set(list, versions);
+    for (const version of versions.trim().split("\n")) {
+      source.answers.set(mod(version), `module example.com/m\n${goMods[version] ?? ""}`);
+      source.answers.set(`example.com/m/@v/${version}.info`, info(version));
+    }
+    expect(await get(latest)).toEqual(["miss", info(expected)]);
+    const asked = source.asked.length;
+    expect((await get(latest))[0]).toBe("hit");
+    expect(source.asked).toHaveLength(asked);
+  });
+
+  test("is not found when there is no list either, and an outage when the list cannot be had", async () => {
+    await expect(get(latest)).rejects.toMatchObject({ code: "not_found" });
+    await clock.advance(minute);
+    source.answers.set(list, outage);
+    await expect(get(latest)).rejects.toMatchObject({ code: "upstream_failed" });
+  });
+});
+
+describe("askers", () => {
+  test("any number of them cost one fetch, and one that leaves takes nothing from the others", async () => {
+    const late = Promise.withResolvers<string>();
+    source.answers.set("example.com/m/@v/v1.0.0.mod", late.promise);
+    const leaver = new AbortController();
+    const leaving = resolve("example.com/m/@v/v1.0.0.mod", { signal: leaver.signal });
+    const staying = Array.from({ length: 50 }, () => get("example.com/m/@v/v1.0.0.mod"));
+    leaver.abort();
+    await expect(leaving).rejects.toMatchObject({ code: "cancelled" });
+    late.resolve("module example.com/m\n");
+    for (const [, text] of await Promise.all(staying)) expect(text).toBe("module example.com/m\n");
+    expect(source.asked).toHaveLength(1);
+  });
+
+  test("a fetch whose only asker left is kept all the same", async () => {
+    const late = Promise.withResolvers<string>();
+    source.answers.set("example.com/m/@v/v1.0.0.mod", late.promise);
+    const leaver = new AbortController();
+    const leaving = resolve("example.com/m/@v/v1.0.0.mod", { signal: leaver.signal });
+    await expect.poll(() => source.asked.length).toBe(1);
+    leaver.abort();
+    await expect(leaving).rejects.toMatchObject({ code: "cancelled" });
+    late.resolve("module example.com/m\n");
+    await resolver.settled();
+    expect(await get("example.com/m/@v/v1.0.0.mod")).toEqual(["hit", "module example.com/m\n"]);
+  });
+});
+
+describe("what a source may not send", () => {
+  test.each([
+    ["an .info of another version", "example.com/m/@v/v1.0.0.info", info("v1.0.1")],
+    ["an .info that is HTML", "example.com/m/@v/v1.0.0.info", "<html>log in</html>"],
+    ["a go.mod that is HTML", "example.com/m/@v/v1.0.0.mod", "<html>log in</html>"],
+    ["a list that is HTML", list, "<!doctype html><p>log in"],
+    ["an empty .info", "example.com/m/@v/v1.0.0.info", ""],
+    ["a huge .info", "example.com/m/@v/v1.0.0.info", `{"Version":"v1.0.0","x":"${"x".repeat(2 << 20)}"}`],
+  ])("%s is refused and not kept", async (_name, path, body) => {
+    source.answers.set(path, body);
+    await expect(get(path)).rejects.toMatchObject({ code: "upstream_invalid" });
+    source.answers.delete(path);
+    await expect(get(path)).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("a zip that does not verify is refused and not kept", async () => {
+    source.answers.set("example.com/m/@v/v1.0.0.zip", "PK not a zip");
+    await expect(get("example.com/m/@v/v1.0.0.zip")).rejects.toMatchObject({ code: "integrity" });
+    source.answers.delete("example.com/m/@v/v1.0.0.zip");
+    await expect(get("example.com/m/@v/v1.0.0.zip")).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("a go.mod that today's parser refuses is kept if it names a module, as its hash stands in go.sum files", async () => {
+    source.answers.set("example.com/m/@v/v1.0.0.mod", "module example.com/m\nrequire (\n");
+    expect((await get("example.com/m/@v/v1.0.0.mod"))[0]).toBe("miss");
+  });
+});
