@@ -106,11 +106,17 @@ function explain(reason: string, error: unknown, context: TransportContext): Exp
         failed(`its TLS certificate is not valid now (${reason}). Check this machine's clock, then the certificate`),
       );
     default:
-      if (/^(ERR_SSL|ERR_TLS|CERT_|EPROTO)/.test(reason)) {
+      // Names of openssl's X509_V_ERR_ codes.
+      if (/^(CERT_|UNABLE_TO_|INVALID_|PATH_LENGTH_|HOSTNAME_|CRL_|ERR_TLS_CERT)/.test(reason)) {
         return lasting(
-          failed(`no TLS connection (${reason}). Check the scheme and port, and what its certificate is for`),
+          failed(`its TLS certificate is not good (${reason}). Check what it is for, and the proxy in between`),
         );
       }
+      if (reason === "ERR_SSL_WRONG_VERSION_NUMBER") {
+        return lasting(failed(`does not speak TLS (${reason}). Check the scheme and port`));
+      }
+      if (/^(ERR_SSL|ERR_TLS|EPROTO)/.test(reason))
+        return failed(`no TLS connection (${reason}). Check the scheme and port`);
       return failed(`the request failed: ${redactText(error instanceof Error ? error.message : String(error))}`);
   }
 }

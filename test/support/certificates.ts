@@ -36,6 +36,11 @@ export function createAuthority(): Authority {
   };
 }
 
+/** A server certificate that no authority signed. */
+export function createSelfSigned(...names: readonly string[]): KeyPair {
+  return makeCertificate(["-subj", "/CN=Sluice test server", "-addext", `subjectAltName=${names.join(",")}`]);
+}
+
 function makeCertificate(args: readonly string[], signer?: KeyPair): KeyPair {
   const folder = mkdtempSync(path.join(tmpdir(), "sluice-ca-"));
   const file = (name: string): string => path.join(folder, name);
