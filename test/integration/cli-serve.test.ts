@@ -2,9 +2,11 @@ import { createServer, type Socket } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli, startCli } from "../support/cli.ts";
 
+const repository = fileURLToPath(new URL("../../", import.meta.url));
 let cwd: string;
 
 beforeEach(async () => {
@@ -47,23 +49,43 @@ describe("serve", () => {
     expect(() => lines.map((line) => JSON.parse(line) as unknown)).not.toThrow();
   });
 
-  it("ends at once at the second signal, whatever is under way", async () => {
-    const upstream = await listen((socket) => socket.resume());
-    const sluice = startCli(["serve", "--listen", "127.0.0.1:0", "--chain", upstream.url, "--log-format", "json"], {
-      cwd,
+  describe("with a request under way that never ends", () => {
+    it.each([
+      ["another signal ends it at once", ["SIGTERM", "SIGINT"], 130],
+      ["the same signal twice is Ctrl-C under npm, and waits up to the limit", ["SIGINT", "SIGINT"], 0],
+    ] as const)("%s", async (_name, signals, code) => {
+      const upstream = await listen((socket) => socket.resume());
+      const env = { SLUICE_SERVER_SHUTDOWN_TIMEOUT: "300ms" };
+      const sluice = startCli(["serve", "--listen", "127.0.0.1:0", "--chain", upstream.url], { cwd, env });
+      const [, url = ""] = await sluice.saw(/export GOPROXY=(\S+)\n/);
+      const hanging = fetch(`${url}/example.com/m/@v/list`).then(
+        () => "answered",
+        () => "cut",
+      );
+      await upstream.connected;
+      for (const signal of signals) sluice.kill(signal);
+      await expect(sluice.ended).resolves.toMatchObject({ code });
+      await expect(hanging).resolves.toBe("cut");
+      upstream.close();
     });
-    const [, url = ""] = await sluice.saw(/export GOPROXY=(\S+)\n/);
-    const hanging = fetch(`${url}/example.com/m/@v/list`).catch(() => "cut");
-    await upstream.connected;
-    sluice.kill("SIGTERM");
-    await sluice.saw(/stopping/);
-    sluice.kill("SIGTERM");
-    await expect(sluice.ended).resolves.toMatchObject({ code: 130 });
-    await expect(hanging).resolves.toBe("cut");
-    upstream.close();
   });
 
-  it("ends with 1 sentence and exit code 2 when the port is in use", async () => {
+  it("is what npm start runs, and ends with it", async () => {
+    const env = {
+      SLUICE_LISTEN: "127.0.0.1:0",
+      SLUICE_DATA_DIR: join(cwd, "store"),
+      GOPROXY: "off",
+      npm_config_logs_max: "0",
+    };
+    const npm = startCli(["start"], { cwd: repository, env, command: "npm" });
+    const [, url = ""] = await npm.saw(/export GOPROXY=(\S+)\n/);
+    npm.kill("SIGTERM");
+    const { stdout } = await npm.ended;
+    expect(stdout).toContain('"msg":"stopped"');
+    await expect(fetch(url)).rejects.toThrow("fetch failed");
+  });
+
+  it("ends with one sentence and exit code 2 when the port is in use", async () => {
     const other = await listen(() => undefined);
     await expect(
       runCli(["serve", "--listen", `127.0.0.1:${other.port}`, "--chain", "off"], { cwd }),

@@ -17,6 +17,8 @@ export interface CliOptions {
   readonly script?: string;
   /** For node itself, before the script. */
   readonly nodeArgs?: readonly string[];
+  /** What to run instead of node and a script. */
+  readonly command?: string;
 }
 
 /** A command under way, in a process of its own and with the Node.js that runs the tests. */
@@ -30,9 +32,10 @@ export interface CliProcess {
 
 export function startCli(
   args: readonly string[],
-  { cwd, env = {}, script = program, nodeArgs = [] }: CliOptions,
+  { cwd, env = {}, script = program, nodeArgs = [], command }: CliOptions,
 ): CliProcess {
-  const child = spawn(process.execPath, [...nodeArgs, script, ...args], {
+  const [file, before] = command === undefined ? [process.execPath, [...nodeArgs, script]] : [command, []];
+  const child = spawn(file, [...before, ...args], {
     cwd,
     env: { PATH: process.env["PATH"] ?? "", ...env },
     stdio: ["ignore", "pipe", "pipe"],
