@@ -1,3 +1,4 @@
+import { buffer } from "node:stream/consumers";
 import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/goproxy/index.ts";
 import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
 import { type Answer, answerFile, answerRecord } from "./answer.ts";
@@ -140,7 +141,5 @@ function isFile(request: ModuleRequest): request is FileRequest {
 
 async function readAnswer(answer: Answer): Promise<Uint8Array> {
   if (answer.bytes !== undefined) return answer.bytes;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of answer.stream()) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
+  return buffer(answer.stream());
 }

@@ -18,16 +18,16 @@ export function createMetrics(options: { readonly fetching: () => number; readon
   })
     .labels(options.version)
     .set(1);
-  new Gauge({
-    name: "sluice_fetches_in_flight",
-    help: "Files and records being fetched from sources now.",
-    registers: [registry],
-    collect() {
-      this.set(options.fetching());
-    },
-  });
   return {
     registry,
+    fetching: new Gauge({
+      name: "sluice_fetches_in_flight",
+      help: "Files and records being fetched from sources now.",
+      registers: [registry],
+      collect() {
+        this.set(options.fetching());
+      },
+    }),
     requests: new Counter({
       name: "sluice_requests_total",
       help: "Answered requests by kind (list, info, mod, zip, …), HTTP status and cache state.",

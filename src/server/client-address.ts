@@ -2,7 +2,12 @@ import { BlockList, isIP, isIPv6 } from "node:net";
 import type { IncomingMessage } from "node:http";
 
 /** Tells who a request came from. */
-export type ClientAddress = (request: IncomingMessage) => string;
+export type ClientAddress = (request: AddressedRequest) => string;
+
+/** The part of a request that says where it came from. */
+type AddressedRequest = Pick<IncomingMessage, "headers"> & {
+  readonly socket: { readonly remoteAddress?: string | undefined };
+};
 
 /**
  * The peer's address or, when the peer is one of `trustedProxies` (IPs and CIDRs), the last address of `X-Forwarded-For` that is
@@ -30,7 +35,7 @@ export function createClientAddress(trustedProxies: readonly string[]): ClientAd
   };
 }
 
-function peerAddress(request: IncomingMessage): string {
+function peerAddress(request: AddressedRequest): string {
   const address = request.socket.remoteAddress ?? "";
   return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }

@@ -2,16 +2,15 @@ import { expect, test } from "vitest";
 import { type ErrorCode, errorTable, SluiceError } from "../core/errors.ts";
 import { answerError } from "./error-answer.ts";
 
-test.each(Object.keys(errorTable) as ErrorCode[])(
-  "%s is answered by the table, as text that names the request",
-  (code) => {
-    const { status, headers, body } = answerError(new SluiceError(code, "what happened"), "id-1");
-    expect(status).toBe(errorTable[code].status);
-    expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
-    expect(body).toContain(`(${code}, request id-1)`);
-    expect(body.includes("what happened")).toBe(errorTable[code].public);
-  },
-);
+const codes = Object.keys(errorTable).filter((code): code is ErrorCode => code in errorTable);
+
+test.each(codes)("%s is answered by the table, as text that names the request", (code) => {
+  const { status, headers, body } = answerError(new SluiceError(code, "what happened"), "id-1");
+  expect(status).toBe(errorTable[code].status);
+  expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+  expect(body).toContain(`(${code}, request id-1)`);
+  expect(body.includes("what happened")).toBe(errorTable[code].public);
+});
 
 test("only what can pass tells when to come back, and passes on what a source asked for", () => {
   expect(

@@ -97,7 +97,7 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const [code, message] = explainParserError(error);
+  const [code, message] = Object.entries(parserErrors).find(([name]) => name === error.code)?.[1] ?? notHttp;
   const { status } = errorTable[code];
   const body = `${message}\n`;
   socket.end(
@@ -106,15 +106,8 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
-function explainParserError(
-  error: NodeJS.ErrnoException,
-): ["headers_too_large" | "request_timeout" | "bad_request", string] {
-  switch (error.code) {
-    case "HPE_HEADER_OVERFLOW":
-      return ["headers_too_large", "the request's URL and headers are larger than this server reads"];
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return ["request_timeout", "the request did not arrive in time"];
-    default:
-      return ["bad_request", "this is not a valid HTTP/1.1 request"];
-  }
-}
+const parserErrors = {
+  HPE_HEADER_OVERFLOW: ["headers_too_large", "the request's URL and headers are larger than this server reads"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["request_timeout", "the request did not arrive in time"],
+} as const;
+const notHttp = ["bad_request", "this is not a valid HTTP/1.1 request"] as const;

@@ -284,17 +284,8 @@ function parseAsked(path: string): ModuleRequest {
 }
 
 function versionOf(asked: ModuleRequest): string | undefined {
-  switch (asked.kind) {
-    case "list":
-    case "latest":
-      return undefined;
-    case "query":
-      return asked.query;
-    case "info":
-    case "mod":
-    case "zip":
-      return asked.version;
-  }
+  if (asked.kind === "query") return asked.query;
+  return asked.kind === "list" || asked.kind === "latest" ? undefined : asked.version;
 }
 
 function cacheControl(answer: Answer): string {

@@ -17,7 +17,7 @@ describe.skipIf(lacks("go", ["version"]))("the real go command through Sluice", 
     sluice = await startSluiceProcess({ upstream: upstream.url });
   });
   afterAll(async () => {
-    expect(await sluice.stop()).toBe(0);
+    await sluice.stop();
     await upstream.close();
   });
   beforeEach(async () => {

@@ -82,7 +82,7 @@ describe("conditional requests and ranges", () => {
   const zip = fixture(path.slice(1));
   const etag = `"${createHash("sha256").update(zip).digest("hex")}"`;
   beforeAll(async () => {
-    expect((await ask(sluice.url, path)).body.equals(zip)).toBe(true);
+    await ask(sluice.url, path);
   });
 
   test.each([etag, `W/${etag}`, `"x", ${etag}`, "*"])("If-None-Match: %s is 304 without a body", async (header) => {
@@ -271,7 +271,7 @@ describe("operators", () => {
       .output()
       .split("\n")
       .filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .map((line): Record<string, unknown> => JSON.parse(line))
       .filter((line) => line["msg"] === "request");
     expect(lines.map((line) => line["id"])).toEqual(answers.map(({ headers }) => headers["x-request-id"]));
     const common = {
