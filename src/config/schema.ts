@@ -143,7 +143,7 @@ export const configSchema = z.object({
     wholeFileLimitBytes: setting(value.size(), {
       kind: "size",
       default: "32MiB",
-      doc: "Files up to this size are kept in memory whole; larger ones are always read from disk.",
+      doc: "Files up to this size, but at most an eighth of `memory`, are read whole and may stay in memory; larger ones are streamed from disk.",
     }),
   }),
   freshness: section(
@@ -209,7 +209,7 @@ export const configSchema = z.object({
       defaultDoc: "`GOPRIVATE` of Sluice's own environment, else empty",
       flag: "private",
       placeholder: "patterns",
-      doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`.",
+      doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`. Their names are never sent to any upstream, unless `no_proxy` says otherwise.",
     }),
     noProxy: setting(value.text(), {
       kind: "text",
