@@ -1,9 +1,9 @@
-import { ProtocolError } from "../error.ts";
 import { fields } from "../go-text.ts";
 import { goQuote } from "../quote.ts";
 import { readDeprecation, readDirectiveComment } from "./comments.ts";
 import type { MutableModFile } from "./mod-file.ts";
-import { checkRequirement, malformed, readPath, readVersion } from "./operands.ts";
+import { checkRequirement, malformed, readAnyVersion, readPath } from "./operands.ts";
+import type { Unreadable } from "./operands.ts";
 import { readReplacement } from "./replace.ts";
 import type { Block, Line } from "./syntax.ts";
 
@@ -78,30 +78,34 @@ function addToolchain(file: MutableModFile, args: readonly string[]): void {
 
 /** Forms of intervals that are not known yet are passed over in lax mode, and so is what follows a known one. */
 function addRetract(file: MutableModFile, args: readonly string[], rationale: string, lax: boolean): void {
-  try {
-    const { low, high, rest } = readInterval(args);
-    const [unexpected] = rest;
-    if (unexpected !== undefined && !lax) throw malformed(`unexpected token after version: ${goQuote(unexpected)}`);
-    file.retracts.push({ low, high, rationale });
-  } catch (error) {
-    if (!lax || !(error instanceof ProtocolError)) throw error;
+  const interval = readInterval(args);
+  if ("problem" in interval) {
+    if (!lax) throw malformed(interval.problem);
+    return;
   }
+  const [unexpected] = interval.rest;
+  if (unexpected !== undefined && !lax) throw malformed(`unexpected token after version: ${goQuote(unexpected)}`);
+  file.retracts.push({ low: interval.low, high: interval.high, rationale });
 }
 
-function readInterval(args: readonly string[]): { low: string; high: string; rest: readonly string[] } {
+type Interval = { readonly low: string; readonly high: string; readonly rest: readonly string[] } | Unreadable;
+
+function readInterval(args: readonly string[]): Interval {
   const [first] = args;
-  if (first === undefined || first === "(") throw malformed("expected '[' or version");
+  if (first === undefined || first === "(") return { problem: "expected '[' or version" };
   if (first !== "[") {
-    const version = readVersion("retract", "", first);
-    return { low: version, high: version, rest: args.slice(1) };
+    const version = readAnyVersion("retract", first);
+    return typeof version === "string" ? { low: version, high: version, rest: args.slice(1) } : version;
   }
   const [, lowToken, comma, highToken, bracket] = args;
-  if (lowToken === undefined) throw malformed("expected version after '['");
-  const low = readVersion("retract", "", lowToken);
-  if (comma !== ",") throw malformed("expected ',' after version");
-  if (highToken === undefined) throw malformed("expected version after ','");
-  const high = readVersion("retract", "", highToken);
-  if (bracket !== "]") throw malformed("expected ']' after version");
+  if (lowToken === undefined) return { problem: "expected version after '['" };
+  const low = readAnyVersion("retract", lowToken);
+  if (typeof low !== "string") return low;
+  if (comma !== ",") return { problem: "expected ',' after version" };
+  if (highToken === undefined) return { problem: "expected version after ','" };
+  const high = readAnyVersion("retract", highToken);
+  if (typeof high !== "string") return high;
+  if (bracket !== "]") return { problem: "expected ']' after version" };
   return { low, high, rest: args.slice(5) };
 }
 

@@ -1,6 +1,6 @@
 import { hasText, isPrintable } from "../go-text.ts";
 import { goQuoteChar } from "../quote.ts";
-import { GoModProblem } from "./problem.ts";
+import { SyntaxProblem } from "./problem.ts";
 import type { Position } from "./problem.ts";
 
 /** `word` is an identifier, a string with its quotes, or one of `( ) [ ] { } ,`. */
@@ -86,8 +86,8 @@ export class Lexer {
     this.#offset++;
     for (;;) {
       const character = this.#text.charAt(this.#offset);
-      if (character === "") throw new GoModProblem("unexpected EOF in string", start);
-      if (character === "\n") throw new GoModProblem("unexpected newline in string", this.position);
+      if (character === "") throw new SyntaxProblem("unexpected EOF in string", start);
+      if (character === "\n") throw new SyntaxProblem("unexpected newline in string", this.position);
       this.#offset++;
       if (character === quote) return;
       if (character === "\\" && quote !== "`") this.#skipEscaped(start);
@@ -97,7 +97,7 @@ export class Lexer {
   /** What follows a backslash stays in the string, a newline too; go refuses that one only when it unquotes the string. */
   #skipEscaped(start: Position): void {
     const escaped = this.#text.charAt(this.#offset);
-    if (escaped === "") throw new GoModProblem("unexpected EOF in string", start);
+    if (escaped === "") throw new SyntaxProblem("unexpected EOF in string", start);
     if (escaped === "\n") this.#newline();
     else this.#offset++;
   }
@@ -115,13 +115,13 @@ export class Lexer {
     }
     if (this.#offset === start) {
       const character = characterAt(this.#text, start);
-      throw new GoModProblem(`unexpected input character ${goQuoteChar(character)}`, this.position);
+      throw new SyntaxProblem(`unexpected input character ${goQuoteChar(character)}`, this.position);
     }
   }
 
   #refuseBlockComment(): void {
     if (!this.#text.startsWith("/*", this.#offset)) return;
-    throw new GoModProblem("mod files must use // comments (not /* */ comments)", this.position);
+    throw new SyntaxProblem("mod files must use // comments (not /* */ comments)", this.position);
   }
 
   #newline(): void {

@@ -14,18 +14,27 @@ export function readPath(token: string): string {
   throw malformed(`invalid quoted string: ${path.problem}`);
 }
 
-/** A version as written: for retractions, which may name anything. */
-export function readVersion(verb: string, path: string, token: string): string {
+/** Why a token is no string. */
+export interface Unreadable {
+  readonly problem: string;
+}
+
+/** A version as written, semantic or not: for retractions, which may name anything. */
+export function readAnyVersion(verb: string, token: string): string | Unreadable {
   const version = readString(token);
-  if (typeof version === "string") return version;
-  throw malformed(`${about(verb, path)}version ${goQuote(token)} invalid: ${version.problem}`);
+  return typeof version === "string" ? version : { problem: describeVersion(verb, "", token, version.problem) };
 }
 
 export function readCanonicalVersion(verb: string, path: string, token: string): string {
-  const text = readVersion(verb, path, token);
+  const text = readString(token);
+  if (typeof text !== "string") throw malformed(describeVersion(verb, path, token, text.problem));
   const version = canonicalVersion(text);
-  if (version !== undefined) return version;
-  throw malformed(`${about(verb, path)}version ${goQuote(text)} invalid: must be of the form v1.2.3`);
+  if (version === undefined) throw malformed(describeVersion(verb, path, text, "must be of the form v1.2.3"));
+  return version;
+}
+
+function describeVersion(verb: string, path: string, version: string, problem: string): string {
+  return `${about(verb, path)}version ${goQuote(version)} invalid: ${problem}`;
 }
 
 /** The major version suffix of a path. */
@@ -56,7 +65,7 @@ export function checkRequirement(verb: string, args: readonly string[]): { path:
   return { path, version };
 }
 
-function readString(token: string): string | { readonly problem: string } {
+function readString(token: string): string | Unreadable {
   if (token.startsWith('"')) return tryUnquote(token) ?? { problem: "invalid syntax" };
   return /["'`]/.test(token) ? { problem: "unquoted string cannot contain quote" } : token;
 }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../error.ts";
-import { parseModFile } from "./index.ts";
+import { maxParsedBytes, parseModFile } from "./index.ts";
 import type { ModFile } from "./index.ts";
 
 const everything = `// A module.
@@ -294,8 +294,8 @@ describe("messages", () => {
 
   test("stay short however much is wrong", () => {
     expect(messageOf("foo\n".repeat(1000)).split("\n")).toHaveLength(11);
-    expect(messageOf("foo\n".repeat(1000))).toMatch(/\ngo\.mod: 990 more errors$/);
-    expect(messageOf("x".repeat(1 << 20)).length).toBeLessThan(2100);
+    expect(messageOf("foo\n".repeat(1000))).toMatch(/\ngo\.mod: too many errors$/);
+    expect(messageOf("x".repeat(maxParsedBytes)).length).toBeLessThan(2100);
   });
 
   test("carry nothing that a terminal would act on", () => {
@@ -303,6 +303,18 @@ describe("messages", () => {
       `go.mod:1: invalid toolchain version '"\ufffd[31m"': must match format go1.23.0 or default`,
     );
   });
+});
+
+test("a file that is too large is refused, and one of the largest size is not too much", () => {
+  expect(() => parseModFile("\n".repeat(maxParsedBytes + 1), { lax: true })).toThrow(
+    expect.objectContaining({
+      code: "malformed_gomod",
+      message: "go.mod: 1048577 bytes are more than the 1048576 that are parsed",
+    }),
+  );
+  for (const line of ["x\n", "retract\n", "(\n", "//\n"]) {
+    expect(outcome(line.repeat(maxParsedBytes / line.length), true)).toMatch(/^(read|malformed_gomod)$/);
+  }
 });
 
 test("any input is read or refused", () => {

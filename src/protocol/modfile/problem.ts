@@ -10,13 +10,19 @@ export interface Position {
   readonly offset: number;
 }
 
-/** go prints every problem of a file; a file of nothing but problems must not make a message of its own size. */
-const maxProblems = 10;
+/** One thing that is wrong with a go.mod, and where. */
+export interface Problem {
+  readonly message: string;
+  readonly position: Position;
+}
+
+/** go prints every problem of a file. A file of nothing but problems must not cost more than others, nor make long messages. */
+export const maxProblems = 10;
 const maxMessageLength = 2000;
 
-/** One thing that is wrong with a go.mod, and where. Does not leave the package. */
-export class GoModProblem extends Error {
-  override readonly name = "GoModProblem";
+/** The problem that ends the reading of a file. Does not leave the package. */
+export class SyntaxProblem extends Error implements Problem {
+  override readonly name = "SyntaxProblem";
   readonly position: Position;
 
   constructor(message: string, position: Position) {
@@ -26,9 +32,9 @@ export class GoModProblem extends Error {
 }
 
 /** The error of a go.mod, each problem on a line as go prints it: `go.mod:3: …`, or `go.mod:3:2: …` behind a line's start. */
-export function describeProblems(text: string, problems: readonly GoModProblem[]): ProtocolError {
+export function describeProblems(text: string, problems: readonly Problem[]): ProtocolError {
   const lines = problems.slice(0, maxProblems).map((problem) => describe(text, problem));
-  if (problems.length > maxProblems) lines.push(`go.mod: ${problems.length - maxProblems} more errors`);
+  if (problems.length > maxProblems) lines.push("go.mod: too many errors");
   const message = lines.join("\n");
   return new ProtocolError("malformed_gomod", makeSafe(message.length > maxMessageLength ? shorten(message) : message));
 }
@@ -38,7 +44,7 @@ export function formatPosition(text: string, position: Position): string {
   return `go.mod:${position.line}:${columnOf(text, position)}`;
 }
 
-function describe(text: string, { position, message }: GoModProblem): string {
+function describe(text: string, { position, message }: Problem): string {
   const column = columnOf(text, position);
   return `go.mod:${position.line}:${column > 1 ? `${column}:` : ""} ${message}`;
 }

@@ -1,6 +1,6 @@
 import { Lexer } from "./lexer.ts";
 import type { EndComment, Token } from "./lexer.ts";
-import { GoModProblem, formatPosition } from "./problem.ts";
+import { SyntaxProblem, formatPosition } from "./problem.ts";
 import type { Position } from "./problem.ts";
 
 /** Comments as written, with their `//`; an empty one stands for blank lines. */
@@ -35,7 +35,7 @@ interface Holder {
   readonly suffix: string[];
 }
 
-/** Statements of a go.mod with their comments, not interpreted (SPEC §8.2). Throws GoModProblem at the first syntax error. */
+/** Statements of a go.mod with their comments, not interpreted (SPEC §8.2). Throws SyntaxProblem at the first syntax error. */
 export function parseSyntax(text: string): Statement[] {
   return new Parser(text).parseFile();
 }
@@ -111,7 +111,7 @@ class Parser {
       const token = this.#lexer.peek();
       if (token.kind === "end_of_file") {
         const start = formatPosition(this.#text, first.start);
-        throw new GoModProblem(`syntax error (unterminated block started at ${start})`, this.#lexer.position);
+        throw new SyntaxProblem(`syntax error (unterminated block started at ${start})`, this.#lexer.position);
       }
       if (token.text === ")") break;
       if (token.kind === "word") {
@@ -127,7 +127,7 @@ class Parser {
     }
     const close = this.#lexer.take();
     if (!endsLine(this.#lexer.peek())) {
-      throw new GoModProblem("syntax error (expected newline after closing paren)", this.#lexer.position);
+      throw new SyntaxProblem("syntax error (expected newline after closing paren)", this.#lexer.position);
     }
     this.#lexer.take();
     return this.#closeBlock(first, tokens, before, lines, close);
