@@ -101,6 +101,8 @@ function openTcp({ hostname, port }: Endpoint, { options, signal }: Attempt): Pr
     port,
     lookup,
     autoSelectFamily: true,
+    // Node's 250 ms lose on a satellite or a busy VPN; without IPv6 this is what the first connection costs.
+    autoSelectFamilyAttemptTimeout: 500,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,

@@ -5,7 +5,7 @@ import { createDnsCache, type DnsCache } from "./dns-cache.ts";
 import { startExchange, type Exchange } from "./exchange.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
 import { nextHop, type Hop } from "./redirect.ts";
-import { readBody } from "./response-body.ts";
+import { codingOf, readBody } from "./response-body.ts";
 import { isPrivateHost, isPublicAddress, privateAddress } from "./ssrf.ts";
 import { transportError } from "./transport-error.ts";
 
@@ -39,7 +39,10 @@ export interface HttpClientOptions {
   readonly maxHeaderBytes?: number;
   /** Default 10, as go has it. */
   readonly maxRedirects?: number;
-  /** Default false, see docs/architecture.md. */
+  /**
+   * Default false. Against Go's own mirror, 366 small files at once took about as long over 64 HTTP/1.1 connections as over one of
+   * HTTP/2, and a 25 MB zip too; but all files share the fate of the one connection when it is cut or stalls.
+   */
   readonly allowHttp2?: boolean;
 }
 
@@ -164,6 +167,7 @@ function respond(
   raw.on("error", () => undefined);
   const body = readBody(raw, {
     host: url.host,
+    status: answer.statusCode,
     headers,
     maxBytes: request.maxBytes,
     idleMs: client.timeouts.idleBodyMs,
@@ -172,7 +176,7 @@ function respond(
     stopped: () => exchange.stopped(),
   });
   const length = headers["content-length"];
-  const isPlain = (headers["content-encoding"] ?? "identity").toLowerCase() === "identity";
+  const isPlain = codingOf({ status: answer.statusCode, headers }) === "identity";
   return {
     status: answer.statusCode,
     headers,

@@ -5,6 +5,7 @@ import { errorCode, transportError } from "./transport-error.ts";
 
 export interface BodyOptions {
   readonly host: string;
+  readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** Of the decoded body. */
   readonly maxBytes: number;
@@ -21,7 +22,7 @@ export interface BodyOptions {
 export async function* readBody(raw: Readable, options: BodyOptions): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     const { host, headers, maxBytes } = options;
-    const coding = headers["content-encoding"]?.toLowerCase() ?? "identity";
+    const coding = codingOf(options);
     const compressed = coding === "gzip" || coding === "x-gzip";
     if (coding !== "identity" && !(compressed && options.acceptsGzip)) {
       throw invalid(host, `answered in Content-Encoding ${JSON.stringify(coding)}, which Sluice did not ask for`);
@@ -39,6 +40,12 @@ export async function* readBody(raw: Readable, options: BodyOptions): AsyncGener
   } finally {
     raw.destroy();
   }
+}
+
+/** The coding of what comes. Nothing at all is in no coding, even where a header says so: a list without versions, say. */
+export function codingOf({ status, headers }: Pick<BodyOptions, "status" | "headers">): string {
+  if (status === 204 || status === 304 || headers["content-length"] === "0") return "identity";
+  return headers["content-encoding"]?.toLowerCase() ?? "identity";
 }
 
 /** What came over the wire, held against its promised length and the clock. */
