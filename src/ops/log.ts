@@ -1,5 +1,6 @@
 import { pino, type Logger } from "pino";
 import { build as buildPretty } from "pino-pretty";
+import { LineBlock } from "./line-block.ts";
 
 export interface LogOptions {
   readonly level: "trace" | "debug" | "info" | "warn" | "error" | "silent";
@@ -18,32 +19,53 @@ export interface Log {
   close(): void;
 }
 
-/** Lines are written in blocks of this many bytes, or after `flushEveryMs`, whichever comes first. */
-const blockBytes = 16 * 1024;
+/** Request lines are written in blocks of this many bytes, or after `flushEveryMs`, whichever comes first. */
+const blockBytes = 32 * 1024;
 const flushEveryMs = 250;
 
 /** Structured logs (pino). Nothing in Sluice writes to standard output but this and the start banner. */
-export function createLog({ level, format, fd = 1 }: LogOptions): Log {
-  const isPretty = format === "pretty" || (format === "auto" && process.stdout.isTTY);
-  const file = pino.destination({ fd, sync: isPretty, minLength: isPretty ? 0 : blockBytes, maxWrite: 4 * blockBytes });
-  const sink = isPretty
-    ? buildPretty({
-        destination: file,
-        translateTime: "SYS:HH:MM:ss.l",
-        ignore: "pid,hostname",
-        singleLine: true,
-        colorize: process.stdout.isTTY,
-      })
-    : file;
-  const logger = pino({ level, base: null }, sink);
-  const flusher = isPretty ? undefined : setInterval(() => file.flush(), flushEveryMs).unref();
+export function createLog(options: LogOptions): Log {
+  const { level, format, fd = 1 } = options;
+  return format === "pretty" || (format === "auto" && process.stdout.isTTY) ? prettyLog(level, fd) : jsonLog(level, fd);
+}
+
+function jsonLog(level: LogOptions["level"], fd: number): Log {
+  const file = pino.destination({ fd, sync: false, maxWrite: 2 * blockBytes });
+  const requests = new LineBlock(blockBytes, (block) => file.write(block));
+  const inOrder = {
+    write(line: string) {
+      requests.flush();
+      file.write(line);
+    },
+  };
+  const logger = pino({ level, base: null }, inOrder);
+  const flusher = setInterval(() => requests.flush(), flushEveryMs).unref();
   return {
     logger,
-    write: (line) => void sink.write(line),
+    write: (line) => requests.write(line),
     hasInfo: logger.isLevelEnabled("info"),
     close: () => {
       clearInterval(flusher);
+      requests.flush();
       file.flushSync();
     },
+  };
+}
+
+function prettyLog(level: LogOptions["level"], fd: number): Log {
+  const file = pino.destination({ fd, sync: true });
+  const pretty = buildPretty({
+    destination: file,
+    translateTime: "SYS:HH:MM:ss.l",
+    ignore: "pid,hostname",
+    singleLine: true,
+    colorize: process.stdout.isTTY,
+  });
+  const logger = pino({ level, base: null }, pretty);
+  return {
+    logger,
+    write: (line) => void pretty.write(line),
+    hasInfo: logger.isLevelEnabled("info"),
+    close: () => file.flushSync(),
   };
 }
