@@ -230,8 +230,8 @@ export const configSchema = z.object({
     }),
     attempts: setting(value.integer({ min: 1, max: 20 }), {
       kind: "integer",
-      default: 4,
-      doc: "Times one upstream is tried for one file before it counts as failed.",
+      default: 10,
+      doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
     }),
     connectTimeoutMs: setting(value.duration({ min: 1 }), {
       kind: "duration",

@@ -11,6 +11,7 @@ const requireAll = process.env["SLUICE_TEST_REQUIRE"] === "all";
 export function lacks(program: string, args: readonly string[] = ["--version"]): boolean {
   const { error, status } = spawnSync(program, args, { stdio: "ignore" });
   const missing = error !== undefined || status !== 0;
-  if (missing && requireAll) throw new Error(`SLUICE_TEST_REQUIRE=all, but \`${program} ${args.join(" ")}\` does not run here`);
+  if (missing && requireAll)
+    throw new Error(`SLUICE_TEST_REQUIRE=all, but \`${program} ${args.join(" ")}\` does not run here`);
   return missing;
 }
