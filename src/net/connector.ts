@@ -20,6 +20,8 @@ export interface ConnectorOptions {
   readonly proxy?: URL | undefined;
   /** Refuses addresses that no server of the public internet has. Checked on the very address that is connected to. */
   readonly publicOnly?: boolean;
+  /** Takes any certificate of the target. That of an https proxy must be good all the same. */
+  readonly insecure?: boolean;
   readonly allowHttp2?: boolean;
   /** Aborted when the client is closed, so that no connection under way outlives it. */
   readonly lifetime: AbortSignal;
@@ -30,6 +32,8 @@ interface Endpoint {
   readonly hostname: string;
   readonly port: number;
   readonly secure: boolean;
+  /** Any certificate will do. */
+  readonly insecure?: boolean;
 }
 
 interface Attempt {
@@ -48,10 +52,13 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   return (target, callback) => {
     const secure = target.protocol === "https:";
     const port = Number(target.port) || (secure ? 443 : 80);
-    open({ hostname: target.hostname, port, secure }, (error: Error | null, socket) => {
-      if (error === null) callback(null, socket);
-      else callback(error, null);
-    });
+    open(
+      { hostname: target.hostname, port, secure, insecure: options.insecure === true },
+      (error: Error | null, socket) => {
+        if (error === null) callback(null, socket);
+        else callback(error, null);
+      },
+    );
   };
 }
 
@@ -112,7 +119,7 @@ function openTcp({ hostname, port }: Endpoint, { options, signal }: Attempt): Pr
 
 async function startTls(
   socket: Socket,
-  { hostname, port }: Endpoint,
+  { hostname, port, insecure }: Endpoint,
   { options, sessions, signal }: Attempt,
 ): Promise<TLSSocket> {
   const sessionKey = `${hostname}:${port}`;
@@ -123,6 +130,7 @@ async function startTls(
     // Server names are names; an address is checked against the certificate all the same.
     ...(isIP(hostname) === 0 && { servername: hostname.replace(/\.$/, "") }),
     secureContext: options.secureContext,
+    ...(insecure === true && { rejectUnauthorized: false }),
     ALPNProtocols: options.allowHttp2 === true ? ["h2", "http/1.1"] : ["http/1.1"],
     ...(session !== undefined && { session }),
   });

@@ -26,20 +26,30 @@ export interface Route {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** The kind of way out that a request takes. */
+export interface Via {
+  readonly proxy: URL | undefined;
+  /** Refuses addresses within this network. */
+  readonly publicOnly: boolean;
+  /** Takes any TLS certificate. */
+  readonly insecure: boolean;
+}
+
 export interface Dispatchers {
-  route(url: URL, via: { readonly proxy: URL | undefined; readonly publicOnly: boolean }): Route;
+  route(url: URL, via: Via): Route;
   /** Requests under way fail. */
   destroy(): Promise<void>;
 }
 
-/** Connection pools: one agent for each way out (direct, direct but public addresses only, each proxy), each with a pool per origin. */
+/** Connection pools: one agent for each way out (direct, direct but public addresses only, each proxy, any of them insecure), each with a pool per origin. */
 export function createDispatchers(options: DispatcherOptions): Dispatchers {
   const secureContext = secureContextOf(options.ca);
   const agents = new Map<string, Agent>();
 
   return {
-    route(url, { proxy, publicOnly }) {
-      const dispatcher = agentFor(proxy, publicOnly);
+    route(url, via) {
+      const { proxy } = via;
+      const dispatcher = agentFor(via);
       const path = url.pathname + url.search;
       if (proxy === undefined || url.protocol === "https:" || proxy.protocol.startsWith("socks5")) {
         return { dispatcher, origin: url.origin, path, headers: {} };
@@ -57,8 +67,8 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
     },
   };
 
-  function agentFor(proxy: URL | undefined, publicOnly: boolean): Agent {
-    const key = proxy?.href ?? (publicOnly ? "public" : "direct");
+  function agentFor({ proxy, publicOnly, insecure }: Via): Agent {
+    const key = `${proxy?.href ?? (publicOnly ? "public" : "direct")}${insecure ? " insecure" : ""}`;
     const known = agents.get(key);
     if (known !== undefined) return known;
     const { dns, connectMs, allowHttp2, lifetime } = options;
@@ -69,6 +79,7 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
         connectMs,
         proxy,
         publicOnly,
+        insecure,
         allowHttp2,
         lifetime,
       }),

@@ -6,7 +6,7 @@ import { startExchange, type Exchange } from "./exchange.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
 import { nextHop, type Hop } from "./redirect.ts";
 import { codingOf, readBody } from "./response-body.ts";
-import { isPrivateHost, isPublicAddress, privateAddress } from "./ssrf.ts";
+import { isPrivateAddress, isPrivateHost, isPublicAddress, privateAddress, unnamedPrivateHost } from "./ssrf.ts";
 import { transportError } from "./transport-error.ts";
 
 export interface HttpTimeouts {
@@ -107,7 +107,8 @@ async function get(client: Client, request: HttpRequest): Promise<HttpResponse> 
     let hop: Hop = { url: request.url, headers: ownHeaders(request), foreign: false };
     for (let hops = 0; ; hops++) {
       const answer = await send(client, hop, { request, exchange });
-      const next = nextHop(hop, answer.statusCode, headerValue(answer.headers["location"]));
+      const location = headerValue(answer.headers["location"]);
+      const next = nextHop(hop, { status: answer.statusCode, location, insecure: request.insecure });
       if (next === undefined) return respond(client, answer, { request, exchange, url: hop.url });
       discard(answer.body);
       if (hops === client.maxRedirects) {
@@ -123,6 +124,7 @@ async function get(client: Client, request: HttpRequest): Promise<HttpResponse> 
     }
   } catch (error) {
     exchange.end();
+    if (request.mayBePrivate !== undefined && isPrivateAddress(error)) throw unnamedPrivateHost(error);
     throw (
       exchange.stopped() ?? transportError(error, { host: request.url.host, firstByteMs: client.timeouts.firstByteMs })
     );
@@ -135,9 +137,16 @@ async function send(
   { request, exchange }: { request: HttpRequest; exchange: Exchange },
 ): Promise<Dispatcher.ResponseData> {
   const proxy = client.egress(hop.url);
-  const publicOnly = hop.foreign && !(await exchange.race(isPrivateUpstream(client, request.url)));
+  const publicOnly =
+    request.mayBePrivate === undefined
+      ? hop.foreign && !(await exchange.race(isPrivateUpstream(client, request.url)))
+      : !request.mayBePrivate(hop.url.hostname);
   if (publicOnly && isPrivateHost(hop.url.hostname)) throw privateAddress(hop.url.hostname);
-  const { dispatcher, origin, path, headers } = client.dispatchers.route(hop.url, { proxy, publicOnly });
+  const { dispatcher, origin, path, headers } = client.dispatchers.route(hop.url, {
+    proxy,
+    publicOnly,
+    insecure: request.insecure ?? false,
+  });
   return exchange.race(
     dispatcher.request({
       origin,

@@ -7,6 +7,14 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** The body fails with `upstream_invalid` behind this many decoded bytes. */
   readonly maxBytes: number;
+  /**
+   * For a URL that somebody else chose, such as a client by its module path: tells which hosts, of the URL or of a redirect, may
+   * have an address within this network. Any other one that has fails with `upstream_refused` before anything is sent to it.
+   * Default: the host of `url` may, and so may those it redirects to if it has such an address itself.
+   */
+  readonly mayBePrivate?: ((hostname: string) => boolean) | undefined;
+  /** Any TLS certificate will do, and a redirect may lead from https to http. For what GOINSECURE names, and nothing else. */
+  readonly insecure?: boolean | undefined;
 }
 
 export interface HttpResponse {

@@ -19,7 +19,14 @@ const harmless =
  * Where an answer leads, or undefined when it is the answer. Fails with `upstream_invalid` where go's client would not follow
  * either (to another protocol, from https to http), and where a server is made to fetch what its operator did not mean.
  */
-export function nextHop(hop: Hop, status: number, location: string | undefined): Hop | undefined {
+export function nextHop(
+  hop: Hop,
+  {
+    status,
+    location,
+    insecure = false,
+  }: { status: number; location: string | undefined; insecure?: boolean | undefined },
+): Hop | undefined {
   if (!redirects.has(status) || location === undefined || location === "") return undefined;
   const url = URL.parse(location, hop.url);
   if (url === null) throw refused(hop, "to something that is not a URL");
@@ -27,7 +34,7 @@ export function nextHop(hop: Hop, status: number, location: string | undefined):
   const shown = redactUrl(url);
   if (url.protocol !== "https:" && url.protocol !== "http:")
     throw refused(hop, `to ${url.protocol}, which is not HTTP`);
-  if (url.protocol === "http:" && hop.url.protocol === "https:")
+  if (url.protocol === "http:" && hop.url.protocol === "https:" && !insecure)
     throw refused(hop, `from https to ${shown}, where anybody could change the answer`);
   if (url.origin === hop.url.origin) return { ...hop, url };
   const headers = Object.fromEntries(Object.entries(hop.headers).filter(([name]) => harmless.test(name)));

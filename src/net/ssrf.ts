@@ -1,5 +1,9 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
-import { SluiceError } from "../core/errors.ts";
+import { isSluiceError, SluiceError } from "../core/errors.ts";
+import type { DnsCache } from "./dns-cache.ts";
+import { transportError } from "./transport-error.ts";
+
+const privateReason = "private_address";
 
 // IANA's special-purpose registries: what no server of the public internet can have. Anything here that answers is a
 // neighbour of this machine: a metadata service, an admin page, a database.
@@ -65,6 +69,43 @@ export function privateAddress(hostname: string, address?: string): SluiceError 
   return new SluiceError(
     "upstream_invalid",
     `a redirect of a public upstream leads to ${shown}, an address within this network. It was not followed. Name that server as an upstream if it is meant.`,
-    { details: { host: hostname, permanent: true } },
+    { details: { host: hostname, reason: privateReason, permanent: true } },
   );
+}
+
+export function isPrivateAddress(error: unknown): error is SluiceError {
+  return isSluiceError(error) && error.details["reason"] === privateReason;
+}
+
+/** The same where no upstream was asked, but a host that a client or a stranger named. They are not told the address. */
+export function unnamedPrivateHost({ details }: Pick<SluiceError, "details">): SluiceError {
+  return new SluiceError(
+    "upstream_refused",
+    `${details["host"]}: this host has an address within this network, where Sluice goes only for hosts that its configuration names. Nothing was sent to it.`,
+    { details: { ...details, permanent: true } },
+  );
+}
+
+export interface AddressGuardOptions {
+  readonly dns: DnsCache;
+  /** What goes through a proxy is resolved there, so that only an address in the URL itself can be judged here. */
+  readonly egress?: ((url: URL) => URL | undefined) | undefined;
+}
+
+/**
+ * Makes what fails with `upstream_refused` for a URL whose host has an address within this network, and with `upstream_failed`
+ * for one without any. For programs that open connections themselves, such as git; HTTP has `mayBePrivate` of a request.
+ */
+export function createAddressGuard({ dns, egress }: AddressGuardOptions): (url: URL) => Promise<void> {
+  return async (url) => {
+    const hostname = url.hostname.replace(/^\[|\]$/g, "");
+    if (isPrivateHost(hostname)) throw unnamedPrivateHost({ details: { host: hostname } });
+    const isHttp = url.protocol === "https:" || url.protocol === "http:";
+    if (isIP(hostname) !== 0 || (isHttp && egress?.(url) !== undefined)) return;
+    const addresses = await dns.resolve(hostname).catch((error: unknown) => {
+      throw transportError(error, { host: hostname });
+    });
+    if (addresses.every(({ address }) => isPublicAddress(address))) return;
+    throw unnamedPrivateHost({ details: { host: hostname } });
+  };
 }
