@@ -66,7 +66,8 @@ export function fuzz(input: Uint8Array): void {
   if (match.kind !== "match") throw new ProtocolError("malformed_request", match.problem);
   const { prefix, url, subdir } = match.found;
   assert.ok(`x.y/z/a/`.startsWith(prefix));
-  if (subdir !== "" && subdirProblem(subdir) === undefined) assert.doesNotMatch(`/${subdir}/`, /\/\.\.?\/|^\/[-:/]|[*?[\\\0]/);
+  if (subdir !== "" && subdirProblem(subdir) === undefined)
+    assert.doesNotMatch(`/${subdir}/`, /\/\.\.?\/|^\/[-:/]|[*?[\\\0]/);
   const remote = checkRemote(url, { insecure: true });
   if ("refusal" in remote) throw new ProtocolError("malformed_request", remote.refusal.problem);
   assert.match(remote.url, /^(https?|ssh|git\+ssh|git):\/\/([A-Za-z0-9_][^/@:\s]*@)?[A-Za-z0-9[][^/@\s]*(\/|$)/);
@@ -75,6 +76,6 @@ export function fuzz(input: Uint8Array): void {
 function modulesComeFirst(imports: MetaTags["imports"]): void {
   const firstOther = imports.findIndex(({ vcs }) => vcs !== "mod");
   if (firstOther === -1) return;
-  const modules = imports.slice(0, firstOther).map(({ prefix }) => prefix);
-  for (const { vcs, prefix } of imports.slice(firstOther)) assert.ok(vcs !== "mod" && !modules.includes(prefix));
+  const modules = new Set(imports.slice(0, firstOther).map(({ prefix }) => prefix));
+  for (const { vcs, prefix } of imports.slice(firstOther)) assert.ok(vcs !== "mod" && !modules.has(prefix));
 }

@@ -54,13 +54,10 @@ class Scanner {
   *markup(): Generator<Tag, void, undefined> {
     this.#at++;
     const next = this.#take();
-    if (next === "/") return yield this.#closingTag();
-    if (next === "?") return this.#instruction();
-    if (next === "!") return this.#declaration();
-    this.#at--;
-    const { name, attributes, isEmpty } = this.#openingTag();
-    yield { kind: "open", name, attributes };
-    if (isEmpty) yield { kind: "close", name, attributes: [] };
+    if (next === "/") yield this.#closingTag();
+    else if (next === "?") this.#instruction();
+    else if (next === "!") this.#declaration();
+    else yield* this.#opened();
   }
 
   /** Character data up to the next `<`, or up to a quote, or of a CDATA section. Answers it decoded. */
@@ -95,6 +92,14 @@ class Scanner {
       [before, last] = [last, byte];
     }
     return this.#decode(text);
+  }
+
+  /** Behind the first byte of its name. What closes itself is two tags. */
+  *#opened(): Generator<Tag, void, undefined> {
+    this.#at--;
+    const { name, attributes, isEmpty } = this.#openingTag();
+    yield { kind: "open", name, attributes };
+    if (isEmpty) yield { kind: "close", name, attributes: [] };
   }
 
   #openingTag(): { name: string; attributes: [name: string, value: string][]; isEmpty: boolean } {

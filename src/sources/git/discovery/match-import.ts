@@ -4,8 +4,9 @@ import { hasPathPrefix } from "./path-prefix.ts";
 
 export type ImportMatch =
   | { readonly kind: "match"; readonly found: GoImport }
-  /** In go's words. `several` are there, or `none` of them is for this path. */
-  | { readonly kind: "several" | "none"; readonly problem: string };
+  /** None of them is for this path, in go's words. */
+  | { readonly kind: "none"; readonly problem: string }
+  | { readonly kind: "several"; readonly problem: string };
 
 /** The one entry whose prefix the path has. Two are an error, except that of the kind `mod`, which come first, one is enough. */
 export function matchImport(imports: readonly GoImport[], importPath: string): ImportMatch {

@@ -19,7 +19,10 @@ export interface ModulePlace {
 }
 
 /** Fails with `not_found`, in go's words, when the repository cannot hold the module. */
-export function placeModule(modulePath: ModulePath, { root, subdir }: Extract<RepoLocation, { vcs: "git" }>): ModulePlace {
+export function placeModule(
+  modulePath: ModulePath,
+  { root, subdir }: Extract<RepoLocation, { vcs: "git" }>,
+): ModulePlace {
   if (!hasPathPrefix(modulePath, root)) throw notFound(`mismatched repo: found ${root} for ${modulePath}`);
   const split = splitPathVersion(modulePath);
   if (split === undefined) throw notFound(`invalid module path ${goQuote(modulePath)}`);

@@ -1,0 +1,187 @@
+import { isSluiceError, SluiceError } from "../../../core/errors.ts";
+import type { Clock, FetchContext } from "../../../core/ports.ts";
+import type { HttpClient } from "../../../net/http.ts";
+import type { ModulePath } from "../../../protocol/brand.ts";
+import { matchPrefixPatterns } from "../../../protocol/module/index.ts";
+import { goQuote } from "../../../protocol/quote.ts";
+import { findDynamic } from "./dynamic.ts";
+import { defaultTimes, type FreshTimes } from "./fresh-cache.ts";
+import { createVcsRules } from "./govcs.ts";
+import type { Discovery, ProbeRepository, RepoLocation } from "./location.ts";
+import { createOverrides, type OverrideAnswer, type RepoOverride } from "./overrides.ts";
+import { createPages, type HttpCredentials } from "./pages.ts";
+import { createProber } from "./prober.ts";
+import { checkRemote } from "./remote.ts";
+import { findStatic } from "./static-hosts.ts";
+
+export interface DiscoveryOptions {
+  /** Stays the caller's. */
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  /** `git ls-remote`, with the credentials of its host. */
+  readonly probe: ProbeRepository;
+  /** Hosts that may have an address within this network, of `createNamedHosts`. */
+  readonly isNamedHost: (hostname: string) => boolean;
+  /** What every other remote has to pass, of `createAddressGuard`. */
+  readonly checkAddress: (url: URL) => Promise<void>;
+  /** Decide before anything else, the first that matches. GOVCS does not apply to them. Default: none. */
+  readonly overrides?: readonly RepoOverride[] | undefined;
+  /** GOPRIVATE, for GOVCS. Default: empty. */
+  readonly privatePatterns?: string | undefined;
+  /** GOINSECURE. Default: empty. */
+  readonly insecurePatterns?: string | undefined;
+  /** GOVCS. Default: empty, which is `private:all,public:git|hg`. */
+  readonly govcs?: string | undefined;
+  /** For pages of meta tags. Default: none. */
+  readonly credentials?: HttpCredentials | undefined;
+  /** How long answers are remembered. */
+  readonly times?: Partial<FreshTimes> | undefined;
+  /** See `PagesOptions`. */
+  readonly pages?: { readonly attempts?: number; readonly timeoutMs?: number } | undefined;
+}
+
+/** Systems that go drives and Sluice does not. */
+const otherSystems: Readonly<Record<string, string>> = {
+  hg: "Mercurial",
+  svn: "Subversion",
+  bzr: "Bazaar",
+  fossil: "Fossil",
+};
+
+/**
+ * Where a module comes from, as the go command finds it (SPEC §4): the configuration's table, hosts whose paths tell, then the meta
+ * tags of the module path's host. Fails with `config_invalid` on a GOVCS or an override that is malformed.
+ */
+export function createDiscovery(options: DiscoveryOptions): Discovery {
+  const { clock, isNamedHost, insecurePatterns = "", privatePatterns = "" } = options;
+  const times = { ...defaultTimes, ...options.times };
+  const overrides = createOverrides(options.overrides ?? []);
+  const vcsRules = createVcsRules(options.govcs ?? "", privatePatterns);
+  const pages = createPages({
+    ...options.pages,
+    http: options.http,
+    clock,
+    times,
+    isNamedHost,
+    credentials: options.credentials,
+  });
+  const prober = createProber({ probe: options.probe, clock, times, isNamedHost });
+
+  return {
+    async find(modulePath, context) {
+      const override = overrides.match(modulePath);
+      const location =
+        override === undefined
+          ? await findOut(modulePath, context)
+          : await followOverride(override, modulePath, context);
+      if (modulePath.includes("...") && location.root.includes("...")) {
+        throw notFound(`cannot expand ... in ${goQuote(modulePath)}`);
+      }
+      return location;
+    },
+  };
+
+  async function followOverride(
+    answer: OverrideAnswer,
+    modulePath: ModulePath,
+    context: FetchContext,
+  ): Promise<RepoLocation> {
+    if (answer.kind === "location") return answer.location;
+    if (answer.kind === "mismatch") throw notFound(`mismatched repo: found ${answer.root} for ${modulePath}`);
+    if (answer.kind === "above") {
+      throw unrecognized(
+        modulePath,
+        `it is above all repositories of ${goQuote(answer.pattern)} in Sluice's configuration`,
+      );
+    }
+    const { locations } = answer;
+    const url = await prober.firstRepository(
+      locations.map((location) => location.url),
+      context,
+    );
+    const location = locations.find((one) => one.url === url);
+    if (location !== undefined) return location;
+    const urls = locations.map((one) => one.url).slice(0, 3);
+    throw unrecognized(modulePath, `no repository found at ${urls.join(", ")}${locations.length > 3 ? ", …" : ""}`);
+  }
+
+  async function findOut(modulePath: ModulePath, context: FetchContext): Promise<RepoLocation> {
+    const insecure = matchPrefixPatterns(insecurePatterns, modulePath);
+    const answer = findStatic(modulePath);
+    if (answer.kind === "invalid") throw notFound(answer.problem);
+    if (answer.kind === "unknown") return findByTags(modulePath, { insecure, context });
+    checkSystem(modulePath, answer);
+    if (answer.kind === "repository") return { vcs: "git", url: answer.url, root: answer.root, subdir: "" };
+    const [host = ""] = answer.repo.split("/", 1);
+    if (!isNamedHost(host)) await options.checkAddress(new URL(`https://${answer.repo}`));
+    const url = await prober.schemeOf(answer.repo, { insecure, context });
+    if (url === undefined) throw notFound(`no ${insecure ? "" : "secure "}protocol found for repository`);
+    return { vcs: "git", url, root: answer.root, subdir: "" };
+  }
+
+  async function findByTags(
+    modulePath: ModulePath,
+    { insecure, context }: { insecure: boolean; context: FetchContext },
+  ): Promise<RepoLocation> {
+    const answer = await findDynamic(
+      pages,
+      { importPath: modulePath, insecure, now: () => clock.now() },
+      context,
+    ).catch((error: unknown) => {
+      throw lookingFor(modulePath, error);
+    });
+    if (answer.kind === "nothing") throw unrecognized(modulePath, answer.problem);
+    const { found, url: page } = answer;
+    const { vcs, prefix: root, subdir } = found;
+    if (vcs !== "git" && vcs !== "mod" && !Object.hasOwn(otherSystems, vcs)) {
+      throw unrecognized(modulePath, `${page}: unknown vcs ${goQuote(vcs)}`);
+    }
+    checkSystem(modulePath, { vcs, root });
+    const remote = checkRemote(found.url, { insecure, vcs: vcs === "mod" ? "mod" : "git" });
+    if ("refusal" in remote) {
+      const { kind, problem } = remote.refusal;
+      if (kind === "invalid") throw unrecognized(modulePath, `${page}: ${problem}`);
+      throw refused(`${modulePath}: the repository that ${page} names is not used: ${problem}`);
+    }
+    if (!isNamedHost(remote.hostname)) {
+      await options.checkAddress(new URL(remote.url)).catch((error: unknown) => {
+        throw lookingFor(modulePath, error);
+      });
+    }
+    return vcs === "mod" ? { vcs, url: remote.url, root } : { vcs: "git", url: remote.url, root, subdir };
+  }
+
+  function checkSystem(modulePath: ModulePath, { vcs, root }: { readonly vcs: string; readonly root: string }): void {
+    const other = otherSystems[vcs];
+    if (other !== undefined) {
+      throw refused(
+        `${modulePath}: its repository ${root} is in ${other} (${vcs}), which is not supported; use a git repository for it, or an upstream GOPROXY that has the module`,
+      );
+    }
+    // A GOPROXY involves no version control system.
+    const refusal = vcs === "mod" ? undefined : vcsRules.refusal(vcs, root);
+    if (refusal !== undefined) throw refused(refusal);
+  }
+}
+
+function unrecognized(modulePath: ModulePath, reason: string): SluiceError {
+  return notFound(`unrecognized import path ${goQuote(modulePath)}: ${reason}`);
+}
+
+function notFound(message: string): SluiceError {
+  return new SluiceError("not_found", message);
+}
+
+function refused(message: string): SluiceError {
+  return new SluiceError("upstream_refused", message, { details: { permanent: true } });
+}
+
+/** The failure of a host, and what it was asked for. Not in go's words, which would say that the path is wrong. */
+function lookingFor(modulePath: ModulePath, error: unknown): unknown {
+  if (!isSluiceError(error) || error.code === "cancelled") return error;
+  return new SluiceError(error.code, `looking for the repository of ${modulePath}: ${error.message}`, {
+    cause: error,
+    details: error.details,
+    retryAfterSeconds: error.retryAfterSeconds,
+  });
+}

@@ -1,0 +1,47 @@
+import { LRUCache } from "lru-cache";
+import type { Clock, Events, Source } from "../../core/ports.ts";
+import type { HttpClient, HttpRequest } from "../../net/http.ts";
+import { createUpstreamSource, type UpstreamSourceOptions } from "../upstream/http.ts";
+import type { HttpCredentials } from "./discovery/pages.ts";
+
+export interface ModSourceOptions extends Pick<UpstreamSourceOptions, "queue" | "retry"> {
+  /** Of a `RepoLocation`. */
+  readonly url: string;
+  /** Stays the caller's. */
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Hosts that may have an address within this network, of `createNamedHosts`. */
+  readonly isNamedHost: (hostname: string) => boolean;
+  /** Sent to https only. Default: none. */
+  readonly credentials?: HttpCredentials | undefined;
+}
+
+/**
+ * The GOPROXY that a go-import tag of the kind `mod` names (SPEC §4.4). It is as any upstream, but a stranger chose it: it may be
+ * within this network only where the configuration names its host.
+ */
+export function createModSource({ url, http, isNamedHost, credentials, ...options }: ModSourceOptions): Source {
+  const guarded: HttpClient = {
+    get: async (request: HttpRequest) =>
+      http.get({
+        ...request,
+        mayBePrivate: isNamedHost,
+        credentials: request.url.protocol === "https:" ? await credentials?.(request.url) : undefined,
+      }),
+    close: () => http.close(),
+  };
+  return createUpstreamSource({ ...options, name: url.replace(/\/+$/, ""), url: new URL(url), http: guarded });
+}
+
+/** The sources of all such addresses, each with one queue however many modules it serves. Kept while they are used. */
+export function createModSources(options: Omit<ModSourceOptions, "url">): { open(url: string): Source } {
+  const sources = new LRUCache<string, Source>({ max: 200 });
+  return {
+    open(url) {
+      const source = sources.get(url) ?? createModSource({ ...options, url });
+      sources.set(url, source);
+      return source;
+    },
+  };
+}
