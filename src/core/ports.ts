@@ -246,6 +246,25 @@ export type SluiceEvent =
       readonly durationMs: number;
       readonly error?: Error | undefined;
     }
+  | {
+      readonly type: "git_fetch";
+      readonly repository: string;
+      /** The names of branches and tags; single commits; or everything. */
+      readonly kind: "refs" | "tips" | "history";
+      /** `ok`, `damaged`, or the error's code. */
+      readonly outcome: string;
+      readonly durationMs: number;
+    }
+  | { readonly type: "git_mirror_damaged"; readonly repository: string; readonly reason: string }
+  /** What is served does not change: a version stays at the commit it was first served from. */
+  | {
+      readonly type: "tag_moved";
+      readonly repository: string;
+      readonly tag: string;
+      /** The commits' hashes. */
+      readonly from: string;
+      readonly to: string;
+    }
   | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
 
 export interface Events {

@@ -32,6 +32,16 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
         logger.debug({ event: type, ...facts }, "upstream answered");
       else logger.warn({ event: type, ...facts, error: messageOf(event) }, "upstream attempt failed");
       return;
+    case "git_mirror_damaged":
+      logger.error({ event: type, ...facts }, "a git mirror is damaged; it is set aside and fetched anew");
+      return;
+    case "tag_moved":
+      logger.warn({ event: type, ...facts }, "a tag was moved to another commit; served versions stay what they are");
+      return;
+    case "git_fetch":
+      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, type);
+      else logger.warn({ event: type, ...facts }, "a git fetch failed");
+      return;
     case "file_stored":
     case "fetch_started":
     case "fetch_ended":

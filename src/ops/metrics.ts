@@ -53,6 +53,18 @@ export function createMetrics(options: { readonly fetching: () => number; readon
       labelNames: ["upstream", "outcome"],
       registers: [registry],
     }),
+    gitFetches: new Counter({
+      name: "sluice_git_fetches_total",
+      help: "Looks at git hosts by what was fetched (refs, tips, history) and outcome: ok or an error code.",
+      labelNames: ["kind", "outcome"],
+      registers: [registry],
+    }),
+    gitAlarms: new Counter({
+      name: "sluice_git_alarms_total",
+      help: "Tags that were moved after a version was served, and mirrors that were found damaged.",
+      labelNames: ["type"],
+      registers: [registry],
+    }),
     upstreamFirstByteSeconds: new Histogram({
       name: "sluice_upstream_first_byte_seconds",
       help: "Until an upstream's response began.",
@@ -127,6 +139,13 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
       if (event.firstByteMs !== undefined)
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      return;
+    case "git_fetch":
+      metrics.gitFetches.labels(event.kind, event.outcome).inc();
+      return;
+    case "git_mirror_damaged":
+    case "tag_moved":
+      metrics.gitAlarms.labels(event.type).inc();
       return;
     case "upstream_queue":
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);

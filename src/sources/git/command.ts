@@ -1,0 +1,295 @@
+import { spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { SluiceError } from "../../core/errors.ts";
+import type { Environment } from "../../net/egress.ts";
+import { givenUp } from "../../net/given-up.ts";
+import { redactText } from "../../net/redact.ts";
+
+export interface GitCommandOptions {
+  /** Git's HOME: made when it is missing, with a configuration of our own and nothing of the machine's. */
+  readonly home: string;
+  /** Of this process: PATH, proxies and certificates are passed on, nothing else. */
+  readonly env: Environment;
+  /** PEM file of the authorities that hosts are checked against; without one, git's own choice. */
+  readonly caFile?: string | undefined;
+  /** For tests: `file://` repositories. Never for what clients name. */
+  readonly allowFileProtocol?: boolean;
+  /** For tests: more configuration, such as `url.X.insteadOf`. */
+  readonly config?: readonly (readonly [key: string, value: string])[];
+  readonly executable?: string;
+}
+
+export interface GitRun {
+  /** Arguments behind `git`. What others wrote stands behind `--end-of-options`, or goes through `input`. */
+  readonly args: readonly string[];
+  readonly gitDir?: string | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** The scheme of the remote that may be talked to; without one, git may talk to nobody. */
+  readonly scheme?: string | undefined;
+  readonly input?: string | undefined;
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** Of standard output. */
+  readonly maxBytes?: number;
+  /** The process and its group, right after its start. */
+  readonly onStart?: (pid: number) => void;
+}
+
+/** The one way to start git: no prompts, no hooks, no settings of the machine, bounded time and output, its whole group ended. */
+export interface GitCommand {
+  /** Standard output. Fails with `GitError`, or as the signal says. */
+  run(run: GitRun): Promise<Buffer>;
+  /** Fails with `upstream_failed` when there is no git, or one older than 2.39. Asked once, as long as the answer is yes. */
+  check(): Promise<void>;
+}
+
+export type GitFailure = "exit" | "timeout" | "too_large";
+
+/** Git ran and failed. */
+export class GitError extends Error {
+  override readonly name = "GitError";
+  readonly failure: GitFailure;
+  readonly exitCode: number | undefined;
+  /** What git said, without user info, at most some kilobytes. */
+  readonly stderr: string;
+
+  constructor(failure: GitFailure, command: string, result: { exitCode?: number | undefined; stderr: string }) {
+    super(`git ${command}: ${failure === "exit" ? `exit code ${result.exitCode}: ${result.stderr}` : failure}`);
+    this.failure = failure;
+    this.exitCode = result.exitCode;
+    this.stderr = result.stderr;
+  }
+}
+
+const defaultMaxBytes = 64 * 1024 * 1024;
+const maxStderrBytes = 16 * 1024;
+const killAfterMs = 1_000;
+const oldestMajor = 2;
+const oldestMinor = 39;
+
+/** GNU and BSD names both; curl reads most of them in lower case only. */
+const passedOn = ["PATH", "TMPDIR", "SystemRoot", "http_proxy", "https_proxy", "no_proxy", "all_proxy"];
+
+/**
+ * `http.lowSpeed*` ends transfers that hang, redirects are followed where git asks for refs only, and `protocol.allow` keeps
+ * `ext::` and the like out; `GIT_ALLOW_PROTOCOL` of each run narrows it to the one scheme that is meant.
+ */
+const ownConfig = [
+  ["core.hooksPath", "/dev/null"],
+  ["core.fsmonitor", "false"],
+  ["core.attributesFile", "/dev/null"],
+  ["core.excludesFile", "/dev/null"],
+  ["core.askPass", ""],
+  ["protocol.allow", "never"],
+  ["protocol.version", "2"],
+  ["http.followRedirects", "initial"],
+  ["http.lowSpeedLimit", "100"],
+  ["http.lowSpeedTime", "30"],
+  ["gc.auto", "0"],
+  ["maintenance.auto", "false"],
+  ["fetch.writeCommitGraph", "false"],
+  ["fetch.recurseSubmodules", "false"],
+  ["fetch.showForcedUpdates", "false"],
+  ["submodule.recurse", "false"],
+  ["advice.detachedHead", "false"],
+  ["log.showSignature", "false"],
+  ["core.longpaths", "true"],
+] as const;
+
+export function createGitCommand(options: GitCommandOptions): GitCommand {
+  const executable = options.executable ?? "git";
+  const configFile = join(options.home, "gitconfig");
+  const base = baseEnvironment(options, configFile);
+  const local = createLimit(Math.max(4, 2 * availableParallelism()));
+  let prepared: Promise<void> | undefined;
+  let checked: Promise<void> | undefined;
+
+  return {
+    async run(run) {
+      await (prepared ??= prepare(options, configFile));
+      const start = (): Promise<Buffer> => runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
+      return run.scheme === undefined ? local(start) : start();
+    },
+    check() {
+      return (checked ??= checkVersion({ executable, cwd: "/" }, base).catch((error: unknown) => {
+        checked = undefined;
+        throw error;
+      }));
+    },
+  };
+}
+
+async function prepare({ home, config = [] }: GitCommandOptions, configFile: string): Promise<void> {
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  const lines = [...ownConfig, ...config].map(([key, value]) => configLine(key, value));
+  await writeFile(configFile, lines.join(""), { mode: 0o600 });
+}
+
+/** `url.X.insteadOf` is `[url "X"] insteadOf`. */
+function configLine(key: string, value: string): string {
+  const dot = key.indexOf(".");
+  const last = key.lastIndexOf(".");
+  const subsection = dot === last ? "" : ` ${JSON.stringify(key.slice(dot + 1, last))}`;
+  return `[${key.slice(0, dot)}${subsection}]\n\t${key.slice(last + 1)} = ${JSON.stringify(value)}\n`;
+}
+
+function baseEnvironment({ home, env, caFile }: GitCommandOptions, configFile: string): Record<string, string> {
+  const base: Record<string, string> = {
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_CONFIG_GLOBAL: configFile,
+    GIT_ATTR_NOSYSTEM: "1",
+    // Together with the working directory: a repository around the data folder is none of ours.
+    GIT_CEILING_DIRECTORIES: dirname(home),
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_ASKPASS: "",
+    SSH_ASKPASS: "",
+    GCM_INTERACTIVE: "never",
+    GIT_OPTIONAL_LOCKS: "0",
+    GIT_LITERAL_PATHSPECS: "1",
+    GIT_LFS_SKIP_SMUDGE: "1",
+    LC_ALL: "C",
+    TZ: "UTC",
+  };
+  for (const name of passedOn) {
+    const value = env[name] ?? env[name.toUpperCase()];
+    if (value !== undefined && value !== "") base[name] = value;
+  }
+  const certificates = caFile ?? env["SSL_CERT_FILE"];
+  if (certificates !== undefined && certificates !== "") base["GIT_SSL_CAINFO"] = certificates;
+  const folder = env["SSL_CERT_DIR"];
+  if (caFile === undefined && folder !== undefined && folder !== "") base["GIT_SSL_CAPATH"] = folder;
+  return base;
+}
+
+function environmentOf(run: GitRun, options: GitCommandOptions): Record<string, string> {
+  const env: Record<string, string> = { ...run.env };
+  if (run.gitDir !== undefined) env["GIT_DIR"] = run.gitDir;
+  env["GIT_ALLOW_PROTOCOL"] = allowedProtocols(run.scheme, options.allowFileProtocol === true);
+  return env;
+}
+
+/** A redirect or an `insteadOf` cannot lead to another protocol than the one that was checked. */
+function allowedProtocols(scheme: string | undefined, isFileAllowed: boolean): string {
+  if (scheme === undefined) return "none";
+  if (isFileAllowed) return "file:http:https:ssh:git";
+  if (scheme === "git+ssh" || scheme === "ssh+git") return "ssh";
+  return ["https", "http", "ssh", "git"].includes(scheme) ? scheme : "none";
+}
+
+interface Program {
+  readonly executable: string;
+  readonly cwd: string;
+}
+
+function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<string, string>): Promise<Buffer> {
+  const { args, signal, timeoutMs, maxBytes = defaultMaxBytes } = run;
+  const name = args.find((arg) => /^[a-z][a-z-]+$/.test(arg)) ?? "";
+  if (signal.aborted) return Promise.reject(givenUp(signal, `git ${name}`));
+  return new Promise((resolve, reject) => {
+    const child = spawn(executable, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+    const { pid } = child;
+    const output: Buffer[] = [];
+    let size = 0;
+    let stderr = "";
+    let stopped: "timeout" | "too_large" | "aborted" | undefined;
+    let killTimer: NodeJS.Timeout | undefined;
+    const stop = (why: NonNullable<typeof stopped>): void => {
+      if (stopped !== undefined) return;
+      stopped = why;
+      // Git takes its lock and temporary files away when it is asked to end.
+      killGroup(pid, "SIGTERM");
+      killTimer = setTimeout(() => killGroup(pid, "SIGKILL"), killAfterMs);
+    };
+    const onAbort = (): void => stop("aborted");
+    const timer = setTimeout(() => stop("timeout"), timeoutMs);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const settle = (): void => {
+      clearTimeout(timer);
+      clearTimeout(killTimer);
+      signal.removeEventListener("abort", onAbort);
+    };
+
+    child.stdout.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) stop("too_large");
+      else output.push(chunk);
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      if (stderr.length < maxStderrBytes) stderr += chunk.toString("utf8").slice(0, maxStderrBytes);
+    });
+    child.once("error", (cause) => {
+      settle();
+      reject(notStarted(executable, cause));
+    });
+    child.once("spawn", () => {
+      if (pid !== undefined) run.onStart?.(pid);
+    });
+    // Helpers that git started may hold the pipes open after git has ended.
+    child.once("exit", () => killGroup(pid, "SIGKILL"));
+    child.once("close", (code) => {
+      settle();
+      const result = { exitCode: code ?? undefined, stderr: redactText(stderr.trim()) };
+      if (stopped === "aborted") reject(givenUp(signal, `git ${name}`));
+      else if (stopped !== undefined) reject(new GitError(stopped, name, result));
+      else if (code === 0) resolve(Buffer.concat(output, size));
+      else reject(new GitError("exit", name, result));
+    });
+    // A git that ends early does not read all of its input.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(run.input ?? "");
+  });
+}
+
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && (error.code === "ESRCH" || error.code === "EPERM"))) throw error;
+  }
+}
+
+function notStarted(executable: string, cause: Error): SluiceError {
+  const isMissing = "code" in cause && cause.code === "ENOENT";
+  return new SluiceError(
+    "upstream_failed",
+    isMissing
+      ? `there is no program ${executable} on this machine, so that nothing can be fetched from git; install git ${oldestMajor}.${oldestMinor} or newer`
+      : `${executable} cannot be started: ${"code" in cause ? String(cause.code) : cause.message}`,
+    { cause },
+  );
+}
+
+async function checkVersion(program: Program, env: Record<string, string>): Promise<void> {
+  const signal = AbortSignal.timeout(10_000);
+  const run = { args: ["version"], signal, timeoutMs: 10_000 };
+  const said = (await runProcess(program, run, env)).toString("utf8").trim();
+  const [, major, minor] = /git version (\d+)\.(\d+)/.exec(said) ?? [];
+  const isOld = Number(major) < oldestMajor || (Number(major) === oldestMajor && Number(minor) < oldestMinor);
+  if (major !== undefined && !isOld) return;
+  throw new SluiceError(
+    "upstream_failed",
+    `this machine's git is too old for Sluice (${JSON.stringify(said)}); install git ${oldestMajor}.${oldestMinor} or newer`,
+  );
+}
+
+/** Work on this machine's own disk: more of it at a time only makes all of it slower. */
+function createLimit(concurrency: number): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (task) => {
+    if (running >= concurrency) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await task();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}

@@ -1,0 +1,83 @@
+import { SluiceError } from "../../core/errors.ts";
+import type { GitError } from "./command.ts";
+
+/** What is known of a remote when git fails with it. */
+export interface FailureContext {
+  /** Printable. */
+  readonly url: string;
+  readonly hasCredential: boolean;
+}
+
+/** What git's words on standard error mean. The first that matches decides. */
+const meanings: readonly (readonly [RegExp, keyof typeof outcomes])[] = [
+  [/no space left on device|disk quota exceeded|file too large|read-only file system/i, "disk"],
+  [/host key verification failed|remote host identification has changed|no .* host key is known/i, "hostKey"],
+  [
+    /authentication failed|could not read (username|password)|permission denied \((publickey|password|keyboard)|http basic: access denied|returned error: (401|403|407)|terminal prompts disabled|invalid credentials|access denied/i,
+    "refused",
+  ],
+  [
+    /repository not found|repository '.*' not found|repository .*does not exist|returned error: (404|410)|does not appear to be a git repository|project you were looking for could not be found|no such repository/i,
+    "absent",
+  ],
+  [/transport '.*' not allowed|protocol '.*' not allowed|unsupported protocol/i, "protocol"],
+  [/timed out|operation too slow|timeout was reached/i, "timeout"],
+];
+
+const outcomes = {
+  disk: "storage_failed",
+  hostKey: "upstream_refused",
+  refused: "upstream_refused",
+  absent: "not_found",
+  protocol: "upstream_refused",
+  timeout: "upstream_timeout",
+} as const;
+
+/** Words of a mirror that lost some of its files. */
+const damage =
+  /bad object|corrupt|packfile .* (cannot be accessed|is far too short|does not match)|inflate: data stream error|object file .* is empty|unable to (read|parse) (tree|sha1|sha256|object|commit)|missing (blob|tree|commit|object)|could not parse|not a git repository|bad (config|tree|signature)|index file .* is too small|failed to (read|unpack)|wrong index|non-monotonic|unresolved deltas|broken (link|ref)|bad ref|invalid sha1 pointer|fatal: shallow file|loose object .* is corrupt|missing necessary objects/i;
+
+export function isDamage(error: GitError): boolean {
+  // What the host says about its own copy stands behind `remote:`.
+  return error.failure === "exit" && damage.test(error.stderr.replace(/^remote:.*$/gm, ""));
+}
+
+/** What an operator and a client are told of a remote that git could not read. */
+export function remoteFailure(error: GitError, { url, hasCredential }: FailureContext): SluiceError {
+  const context = { cause: error, details: { upstream: url } };
+  if (error.failure === "timeout") {
+    return new SluiceError("upstream_timeout", `${url}: git did not finish in time`, context);
+  }
+  if (error.failure === "too_large") {
+    return new SluiceError("upstream_invalid", `${url}: answered more than any repository should`, context);
+  }
+  const meaning = meanings.find(([pattern]) => pattern.test(error.stderr))?.[1];
+  if (meaning === undefined) return new SluiceError("upstream_failed", `${url}: ${reasonOf(error)}`, context);
+  return new SluiceError(outcomes[meaning], `${url}: ${sentenceOf(meaning, hasCredential, error)}`, context);
+}
+
+function sentenceOf(meaning: keyof typeof outcomes, hasCredential: boolean, error: GitError): string {
+  switch (meaning) {
+    case "disk":
+      return "the disk of the git mirrors is full or cannot be written";
+    case "hostKey":
+      return "the host's SSH key is not the known one, so that nothing was sent; compare its fingerprint and put it into the known hosts file";
+    case "refused":
+      return hasCredential
+        ? "the host refuses Sluice's credential for it; check that it is valid and may read this repository"
+        : "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule";
+    case "absent":
+      return "the host says that there is no such repository";
+    case "protocol":
+      return `${reasonOf(error)}; Sluice speaks https and ssh to git hosts`;
+    case "timeout":
+      return "the host did not answer in time";
+  }
+}
+
+/** The last line that says what was fatal. */
+function reasonOf({ stderr, exitCode }: GitError): string {
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  const line = lines.findLast((text) => /^(fatal|error|ERROR|remote)/.test(text)) ?? lines.at(-1);
+  return line === undefined ? `git ended with ${exitCode}` : line.replace(/^(fatal|error): /, "").slice(0, 300);
+}

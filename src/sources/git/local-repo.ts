@@ -1,0 +1,188 @@
+import { LRUCache } from "lru-cache";
+import { type GitCommand, GitError } from "./command.ts";
+import type { GitCommit } from "./resolve/repo.ts";
+
+const timeoutMs = 120_000;
+const maxBlobBytes = 32 * 1024 * 1024;
+const maxRememberedBlobBytes = 256 * 1024;
+
+/** What is in a mirror's folder. Every answer is for ever, as it is by hash, but those about refs. */
+export class LocalRepo {
+  readonly #git: GitCommand;
+  readonly #folder: string;
+  #gathered: Gathered | undefined;
+  readonly #commits = new LRUCache<string, GitCommit>({ max: 2_000 });
+  readonly #blobs = new LRUCache<string, { readonly content: Uint8Array | undefined }>({
+    maxSize: 4 * 1024 * 1024,
+    sizeCalculation: ({ content }) => 200 + (content?.length ?? 0),
+  });
+
+  constructor(git: GitCommand, folder: string) {
+    this.#git = git;
+    this.#folder = folder;
+  }
+
+  /** By full hash, which may be one of a tag object, or by the beginning of it. Undefined when there is no such commit here. */
+  async commit(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
+    const known = this.#commits.get(hash);
+    if (known !== undefined) return known;
+    const object = await this.#readTogether(`${hash}^{commit}`, signal);
+    if (object?.type !== "commit") return undefined;
+    const commit = { hash: object.hash, time: committerTime(object.content) };
+    this.#commits.set(object.hash, commit);
+    return commit;
+  }
+
+  /** Whether there is an object of this hash, whatever it is. */
+  async has(hash: string, signal: AbortSignal): Promise<boolean> {
+    const output = await this.#run(["cat-file", "--batch-check"], signal, `${hash}\n`);
+    return !output.toString("utf8").trimEnd().endsWith(" missing");
+  }
+
+  async blobs(
+    commit: string,
+    paths: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly (Uint8Array | undefined)[]> {
+    const unknown = paths.filter((path) => this.#blobs.get(`${commit}:${path}`) === undefined);
+    const found = new Map<string, Uint8Array | undefined>();
+    if (unknown.length > 0) {
+      for (const [path, content] of await this.#readFiles(commit, unknown, signal)) found.set(path, content);
+    }
+    return paths.map((path) => {
+      if (!found.has(path)) return this.#blobs.get(`${commit}:${path}`)?.content;
+      const content = found.get(path);
+      if ((content?.length ?? 0) <= maxRememberedBlobBytes) this.#blobs.set(`${commit}:${path}`, { content });
+      return content;
+    });
+  }
+
+  /** By the tags that were here at the last fetch of everything. */
+  async tagsMerged(commit: string, signal: AbortSignal): Promise<readonly string[]> {
+    const output = await this.#run(["for-each-ref", "--format=%(refname)", `--merged=${commit}`, "refs/tags/"], signal);
+    return lines(output).map((name) => name.slice("refs/tags/".length));
+  }
+
+  async isAncestor(ancestor: string, commit: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#run(["merge-base", "--is-ancestor", ancestor, commit], signal);
+      return true;
+    } catch (error) {
+      if (error instanceof GitError && error.exitCode === 1) return false;
+      throw error;
+    }
+  }
+
+  /** Whether a branch or tag has it in its history, as of the last fetch of everything. */
+  async isReachable(commit: string, signal: AbortSignal): Promise<boolean> {
+    const args = [
+      "for-each-ref",
+      "--count=1",
+      "--format=%(refname)",
+      `--contains=${commit}`,
+      "refs/heads/",
+      "refs/tags/",
+    ];
+    return lines(await this.#run(args, signal)).length > 0;
+  }
+
+  /** A tree is asked first: of a file that is not there and one that is lost, only the first is an answer. */
+  async #readFiles(
+    commit: string,
+    paths: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Map<string, Uint8Array | undefined>> {
+    const listing = await this.#run(["ls-tree", "-z", "--full-tree", "--end-of-options", commit, ...paths], signal);
+    const hashes = new Map<string, string>();
+    for (const entry of listing.toString("utf8").split("\0")) {
+      const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
+      if (type === "blob" && hash !== undefined && path !== undefined) hashes.set(path, hash);
+    }
+    const files = new Map<string, Uint8Array | undefined>(paths.map((path) => [path, undefined]));
+    const found = [...hashes].filter(([path]) => files.has(path));
+    const objects =
+      found.length === 0
+        ? []
+        : await this.#read(
+            found.map(([, hash]) => hash),
+            signal,
+          );
+    for (const [index, [path, hash]] of found.entries()) {
+      const object = objects[index];
+      if (object === undefined) throw new GitError("exit", "cat-file", { stderr: `missing blob ${hash}` });
+      files.set(path, object.content);
+    }
+    return files;
+  }
+
+  /** Who asks at the same time is answered by one process. */
+  #readTogether(name: string, signal: AbortSignal): Promise<GitObject | undefined> {
+    const gathered = (this.#gathered ??= this.#gather(signal));
+    gathered.names.add(name);
+    return gathered.objects.then((objects) => objects.get(name));
+  }
+
+  #gather(signal: AbortSignal): Gathered {
+    const names = new Set<string>();
+    const objects = new Promise(setImmediate).then(async () => {
+      this.#gathered = undefined;
+      const list = [...names];
+      const found = await this.#read(list, signal);
+      return new Map(list.map((name, index) => [name, found[index]]));
+    });
+    return { names, objects };
+  }
+
+  async #read(names: readonly string[], signal: AbortSignal): Promise<(GitObject | undefined)[]> {
+    const input = names.map((name) => `${name}\n`).join("");
+    return parseBatch(await this.#run(["cat-file", "--batch"], signal, input), names.length);
+  }
+
+  #run(args: readonly string[], signal: AbortSignal, input?: string): Promise<Buffer> {
+    const run = { args, gitDir: this.#folder, signal, timeoutMs, maxBytes: maxBlobBytes };
+    return this.#git.run(input === undefined ? run : { ...run, input });
+  }
+}
+
+interface Gathered {
+  readonly names: Set<string>;
+  readonly objects: Promise<ReadonlyMap<string, GitObject | undefined>>;
+}
+
+interface GitObject {
+  readonly hash: string;
+  readonly type: string;
+  readonly content: Buffer;
+}
+
+/** `<hash> <type> <size>`, a line end, the content, a line end; or `<name> missing`. */
+function parseBatch(output: Buffer, count: number): (GitObject | undefined)[] {
+  const objects: (GitObject | undefined)[] = [];
+  let at = 0;
+  while (objects.length < count) {
+    const end = output.indexOf(0x0a, at);
+    if (end < 0) throw new GitError("exit", "cat-file", { stderr: "missing objects in the answer" });
+    const [, hash, type, size] = /^([0-9a-f]+) (\w+) (\d+)$/.exec(output.toString("utf8", at, end)) ?? [];
+    at = end + 1;
+    if (hash === undefined || type === undefined) {
+      objects.push(undefined);
+      continue;
+    }
+    objects.push({ hash, type, content: output.subarray(at, at + Number(size)) });
+    at += Number(size) + 1;
+  }
+  return objects;
+}
+
+/** As git's `%ct`. */
+function committerTime(commit: Buffer): number {
+  const header = commit.toString("latin1").split("\n\n", 1)[0] ?? "";
+  return Number(/^committer .*> (-?\d+)(?: |$)/m.exec(header)?.[1] ?? 0);
+}
+
+function lines(output: Buffer): string[] {
+  return output
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+}

@@ -1,0 +1,223 @@
+import { createReadStream } from "node:fs";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import { givenUp } from "../../net/given-up.ts";
+import type { ModulePath, Version } from "../../protocol/brand.ts";
+import { blobKey, formatInfo, formatList, type ModuleInfo, type ModuleRequest } from "../../protocol/goproxy/index.ts";
+import { ProtocolError } from "../../protocol/error.ts";
+import { checkModuleVersion } from "../../protocol/module/index.ts";
+import { defaultMaxBytes } from "../limits.ts";
+import type { Archiver } from "./archive.ts";
+import { GitError } from "./command.ts";
+import { remoteFailure } from "./failure.ts";
+import type { Discovery } from "./discovery/location.ts";
+import type { Mirrors, MirrorView } from "./mirror.ts";
+import type { Pins } from "./pins.ts";
+import { moduleLayout } from "./resolve/layout.ts";
+import { GitModule, type ResolvedVersion } from "./resolve/module.ts";
+import { Refusal } from "./resolve/refusal.ts";
+
+export interface GitSourceOptions {
+  /** Printable, such as `direct`. */
+  readonly name: string;
+  readonly discovery: Discovery;
+  /** Stay the caller's, as does everything else here. */
+  readonly mirrors: Mirrors;
+  readonly archiver: Archiver;
+  readonly pins: Pins;
+  /** A GOPROXY that a module's host names in place of a repository. */
+  readonly openProxy: (url: string) => Source;
+  readonly events: Events;
+  readonly clock: Clock;
+}
+
+/** A mirror that breaks, or a host that changes while it is looked at, is worth this many tries altogether. */
+const maxTries = 3;
+
+interface Body {
+  readonly size: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  dispose?(): Promise<void>;
+}
+
+/**
+ * Modules straight from their repositories, as `GOPROXY=direct go` makes them and without go. What the repository does not have,
+ * or go would refuse, is `not_found` in go's words. A version that was served stays at its commit.
+ */
+export function createGitSource(options: GitSourceOptions): Source {
+  const { name, discovery, mirrors, openProxy, events, clock } = options;
+  return {
+    name,
+    async fetch<T>(
+      request: ModuleRequest,
+      receive: (response: SourceResponse) => Promise<T>,
+      context: FetchContext,
+    ): Promise<T> {
+      if (context.signal.aborted) throw givenUp(context.signal, name);
+      const startedAt = clock.now();
+      const location = await discovery.find(request.modulePath, context);
+      if (location.vcs === "mod") return openProxy(location.url).fetch(request, receive, context);
+      let firstByteMs: number | undefined;
+      let failure: Error | undefined;
+      try {
+        const body = await withTries(location.url, () => mirrors.open(location.url, context), (repo) => {
+          const module = new GitModule(repo, moduleLayout(request.modulePath, location));
+          return bodyOf(request, { options, repo, module, context });
+        });
+        firstByteMs = clock.now() - startedAt;
+        try {
+          return await receive({ source: name, size: body.size, body: untilAborted(body.bytes, context.signal, name) });
+        } finally {
+          await body.dispose?.();
+        }
+      } catch (error) {
+        failure = error instanceof Error ? error : undefined;
+        throw error;
+      } finally {
+        const outcome = failure === undefined ? "ok" : isSluiceError(failure) ? failure.code : "internal";
+        const facts = { attempt: 1, outcome, status: undefined, firstByteMs, durationMs: clock.now() - startedAt };
+        events.emit({ type: "upstream_attempt", upstream: name, key: blobKey(request), ...facts, error: failure });
+      }
+    },
+    async close() {},
+  };
+}
+
+/** Does all of the work again where the mirror says that this helps, and puts what is left into words. */
+async function withTries<T>(
+  url: string,
+  open: () => MirrorView,
+  work: (repo: MirrorView) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const repo = open();
+    try {
+      return await work(repo);
+    } catch (error) {
+      if (attempt < maxTries && (await repo.recover(error))) continue;
+      if (error instanceof Refusal) {
+        throw new SluiceError("not_found", `not found: ${error.message}`, {
+          cause: error,
+          details: { upstream: url, reason: error.message },
+        });
+      }
+      // It was our own copy that git failed with; the host's part is put into words where it is talked to.
+      if (error instanceof GitError) throw remoteFailure(error, { url, hasCredential: false });
+      throw error;
+    }
+  }
+}
+
+interface Work {
+  readonly options: GitSourceOptions;
+  readonly repo: MirrorView;
+  readonly module: GitModule;
+  readonly context: FetchContext;
+}
+
+async function bodyOf(request: ModuleRequest, work: Work): Promise<Body> {
+  const { module } = work;
+  switch (request.kind) {
+    case "list":
+      return textBody(request, formatList(await module.list()));
+    case "latest":
+      return textBody(request, formatInfo(await served(request.modulePath, await module.latest(), work)));
+    case "query":
+      return textBody(request, formatInfo(await served(request.modulePath, await module.stat(request.query), work)));
+    case "info":
+      return textBody(request, formatInfo((await pinnedVersion(request, work)).info));
+    case "mod": {
+      const { version, commit } = await pinnedVersion(request, work);
+      return bytesBody(request, (await module.files(version, commit)).servedGoMod);
+    }
+    case "zip":
+      return zipBody(request, work);
+  }
+}
+
+async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: Work): Promise<Body> {
+  const { repo, module, options, context } = work;
+  const { modulePath } = request;
+  const { version, commit } = await pinnedVersion(request, work);
+  const { dir } = await module.files(version, commit);
+  const license = dir === "" ? undefined : await module.rootLicense(commit);
+  const { signal } = context;
+  const zip = await options.archiver
+    .zip({ gitDir: repo.folder, commit, modulePath, version, dir, license, signal })
+    .catch((error: unknown) => {
+      if (error instanceof Refusal) throw new Refusal(`${modulePath}@${version}: ${error.message}`);
+      throw error;
+    });
+  return { size: zip.size, bytes: createReadStream(zip.file), dispose: () => zip.dispose() };
+}
+
+/** A version by its name: the commit it was first served from, else the one that its tag, or its own hash, says. */
+async function pinnedVersion(
+  request: { readonly modulePath: ModulePath; readonly version: Version },
+  work: Work,
+): Promise<ResolvedVersion> {
+  const { options, repo, module } = work;
+  const { modulePath, version } = request;
+  checkVersion(modulePath, version);
+  const pin = await options.pins.find(modulePath, version);
+  const hash = pin?.origin?.hash;
+  if (pin !== undefined && hash !== undefined) {
+    const commit = await repo.pinned(hash);
+    if (commit !== undefined) return { version, commit: commit.hash, info: pin };
+    throw new SluiceError(
+      "integrity",
+      `${modulePath}@${version} was served from commit ${hash}, which ${repo.url} does not have any more`,
+      { details: { upstream: repo.url } },
+    );
+  }
+  const resolved = await module.stat(version);
+  const kept = await options.pins.keep(modulePath, resolved.info, options.name);
+  if (kept.origin?.hash === undefined || kept.origin.hash === resolved.commit) return resolved;
+  return pinnedVersion(request, work);
+}
+
+/** What a query led to. Where that is a version that was pinned to another commit, its tag was moved, and the pin counts. */
+async function served(modulePath: ModulePath, found: ResolvedVersion, work: Work): Promise<ModuleInfo> {
+  const { options, repo, module } = work;
+  const pin = await options.pins.find(modulePath, found.version);
+  const from = pin?.origin?.hash;
+  if (pin === undefined || from === undefined || from === found.commit) return found.info;
+  const tag = module.tagOf(found.version) ?? found.version;
+  options.events.emit({ type: "tag_moved", repository: repo.url, tag, from, to: found.commit });
+  return pin;
+}
+
+function checkVersion(modulePath: ModulePath, version: Version): void {
+  try {
+    checkModuleVersion(modulePath, version);
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new Refusal(error.message);
+    throw error;
+  }
+}
+
+function textBody(request: ModuleRequest, text: string): Body {
+  return bytesBody(request, Buffer.from(text));
+}
+
+function bytesBody(request: ModuleRequest, bytes: Uint8Array): Body {
+  const limit = defaultMaxBytes[request.kind];
+  if (bytes.length > limit) throw new Refusal(`${blobKey(request)} has ${bytes.length} bytes, more than ${limit}`);
+  return { size: bytes.length, bytes: once(bytes) };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function* untilAborted(
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  name: string,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    if (signal.aborted) throw givenUp(signal, name);
+    yield chunk;
+  }
+  if (signal.aborted) throw givenUp(signal, name);
+}
