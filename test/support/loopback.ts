@@ -78,7 +78,8 @@ export async function closedPort(): Promise<number> {
   return port;
 }
 
-function portOf(server: Server): number {
+/** Of a server that listens. */
+export function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server does not listen on a port");
   return address.port;
