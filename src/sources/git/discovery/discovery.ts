@@ -141,6 +141,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     if ("refusal" in remote) {
       const { kind, problem } = remote.refusal;
       if (kind === "invalid") throw unrecognized(modulePath, `${page}: ${problem}`);
+      if (kind === "local") throw notFound(problem);
       throw refused(`${modulePath}: the repository that ${page} names is not used: ${problem}`);
     }
     if (!isNamedHost(remote.hostname)) {

@@ -2,8 +2,8 @@ import { goQuote } from "../../../protocol/quote.ts";
 
 /** Why a remote is not used. */
 export interface RemoteRefusal {
-  /** `invalid`: no address at all, as go finds too. `unsafe`: one that Sluice does not go to. */
-  readonly kind: "invalid" | "unsafe";
+  /** `invalid`: no address at all. `local`: not one of another host; go says so later. `unsafe`: one that Sluice does not go to. */
+  readonly kind: "invalid" | "local" | "unsafe";
   readonly problem: string;
 }
 
@@ -34,7 +34,7 @@ export function checkRemote(
   const problem = repoRootProblem(text);
   if (problem !== undefined) return refuse("invalid", `invalid repo root ${goQuote(text)}: ${problem}`);
   if (vcs === "git" && !text.includes("://")) {
-    return refuse("invalid", `git remote (${text}) must not be local directory (use URL syntax not host:path syntax)`);
+    return refuse("local", `git remote (${text}) must not be local directory (use URL syntax not host:path syntax)`);
   }
   const scheme = text.slice(0, text.indexOf(":")).toLowerCase();
   const { secure, plain } = schemes[vcs];
