@@ -17,6 +17,8 @@ export interface VanityWeb {
   readonly proxy: string;
   /** Every request that arrived, such as `https://a.vanity.test/m?go-get=1`. */
   readonly asked: string[];
+  /** The `Authorization` of each. */
+  readonly authorization: (string | undefined)[];
   /** By URL without query. May be changed while it runs. What is not there is 404. */
   readonly pages: Map<string, VanityPage>;
   /** Hosts that nobody can connect to by `https`, by `http`, or at all. */
@@ -29,10 +31,12 @@ export interface VanityWeb {
  */
 export async function startVanityWeb(authority: Authority, stranger: KeyPair): Promise<VanityWeb> {
   const asked: string[] = [];
+  const authorization: (string | undefined)[] = [];
   const pages = new Map<string, VanityPage>();
   const down = new Set<string>();
-  const answer = (url: URL, response: ServerResponse): void => {
+  const answer = (url: URL, { headers }: IncomingMessage, response: ServerResponse): void => {
     asked.push(url.href);
+    authorization.push(headers.authorization);
     const page = pages.get(url.origin + url.pathname) ?? { status: 404, body: "nothing here" };
     response.writeHead(page.status ?? 200, { "content-type": "text/html; charset=utf-8", ...page.headers });
     response.end(page.body);
@@ -47,7 +51,7 @@ export async function startVanityWeb(authority: Authority, stranger: KeyPair): P
           done(null, createSecureContext(name.startsWith("selfsigned") ? stranger : { ...pair })),
       },
       (request: IncomingMessage, response) => {
-        answer(new URL(request.url ?? "/", `https://${request.headers.host}`), response);
+        answer(new URL(request.url ?? "/", `https://${request.headers.host}`), request, response);
       },
     ),
     "https",
@@ -55,7 +59,7 @@ export async function startVanityWeb(authority: Authority, stranger: KeyPair): P
   const proxy = createHttpServer((request, response) => {
     const url = new URL(request.url ?? "/");
     if (down.has(url.host) || down.has(url.origin)) return void response.destroy();
-    return answer(url, response);
+    return answer(url, request, response);
   });
   proxy.on("connect", (request, socket) => {
     const [host = "", port] = (request.url ?? "").split(":");
@@ -68,7 +72,7 @@ export async function startVanityWeb(authority: Authority, stranger: KeyPair): P
     return void socket.on("error", () => onward.destroy()).on("close", () => onward.destroy());
   });
   const { port } = await listen(proxy, "http");
-  return { proxy: `http://127.0.0.1:${port}`, asked, pages, down };
+  return { proxy: `http://127.0.0.1:${port}`, asked, authorization, pages, down };
 }
 
 /** A page with these go-import tags in its head. */

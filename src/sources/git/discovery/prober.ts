@@ -36,6 +36,14 @@ interface Probed {
   readonly failures: readonly Failure[];
 }
 
+interface FirstOptions {
+  readonly context: FetchContext;
+  /** Whether a failure hides that one of the others may be there. */
+  readonly isDecisive: (probed: Probed) => boolean;
+  /** Failures after which no other one is asked for. */
+  readonly endsAt?: (error: SluiceError) => boolean;
+}
+
 /** In go's order. */
 const secureSchemes = ["https", "git+ssh", "ssh"];
 const allSchemes = ["git", "https", "http", "git+ssh", "ssh"];
@@ -64,13 +72,18 @@ export function createProber({ probe, clock, times, isNamedHost, timeoutMs = 30_
     async firstRepository(urls, context) {
       const known = urls.find((url) => repositories.known(url) === true);
       const ordered = known === undefined ? urls : [known, ...urls.filter((url) => url !== known)];
-      return first(ordered, { context, isDecisive: () => true });
+      return first(ordered, {
+        context,
+        isDecisive: () => true,
+        // They are all on one host: one that is down is not asked a dozen times.
+        endsAt: ({ code }) => code !== "upstream_refused",
+      });
     },
   };
 
   async function first(
     urls: readonly string[],
-    { context, isDecisive }: { context: FetchContext; isDecisive: (probed: Probed) => boolean },
+    { context, isDecisive, endsAt = () => false }: FirstOptions,
   ): Promise<string | undefined> {
     const denied: string[] = [];
     const failures: Failure[] = [];
@@ -80,6 +93,7 @@ export function createProber({ probe, clock, times, isNamedHost, timeoutMs = 30_
         denied.push(url);
       } catch (error) {
         if (!isSluiceError(error) || context.signal.aborted) throw error;
+        if (endsAt(error)) throw error;
         failures.push({ url, error });
       }
     }
