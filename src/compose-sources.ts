@@ -1,6 +1,6 @@
 import type { Config, UpstreamOverride } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
-import type { Events, Source } from "./core/ports.ts";
+import type { Events, ModuleStore, Source } from "./core/ports.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress } from "./net/egress.ts";
 import { createHttpClient } from "./net/http-client.ts";
@@ -12,22 +12,28 @@ import { Credentials } from "./sources/credentials.ts";
 import { createPrivateRules } from "./sources/private.ts";
 import { createFileSource } from "./sources/upstream/file.ts";
 import { createUpstreamSource } from "./sources/upstream/http.ts";
+import { composeGit } from "./compose-git.ts";
 
 interface SourceParts {
   readonly events: Events;
   readonly log: Log;
   readonly version: string;
   readonly instanceId: string;
+  /** Where git sources find which commit a version was served from. */
+  readonly store: ModuleStore;
 }
 
-/** Builds the chain of upstreams, each with its own pool, queue and retry budget. */
+/** Builds the chain of upstreams, each with its own pool, queue and retry budget, and the source of modules from git. */
 export function composeSources(config: Config, parts: SourceParts): Source {
   const { events, log } = parts;
   const trust = loadTrust({ env: process.env });
   for (const problem of trust.problems) log.logger.warn(problem);
   const shared = { trust, egress: createEgress(process.env), dns: createDnsCache() };
+  const entries = parseChain(config.upstream.chain);
+  const isNeeded = config.upstream.noProxy !== "" || entries.at(-1)?.name === "direct";
   return createChain({
-    entries: parseChain(config.upstream.chain),
+    entries,
+    direct: composeGit(config, { ...parts, ...shared, isNeeded }),
     privateRules: createPrivateRules(config.upstream.noProxy),
     open: (entry) =>
       entry.kind === "file"

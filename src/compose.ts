@@ -52,7 +52,7 @@ export async function startSluice(config: Config, _options: StartOptions): Promi
     events,
     clock: systemClock,
   });
-  const source = composeSources(config, { events, log, version, instanceId });
+  const source = composeSources(config, { events, log, version, instanceId, store });
   const resolver = new Resolver({
     store,
     source,

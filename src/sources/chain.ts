@@ -3,13 +3,15 @@ import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
 import { type ChainEntry, type EndEntry, formatChain } from "./chain-spec.ts";
 import type { PrivateRules } from "./private.ts";
-import { failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
+import { directAnswer, failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
 
 export interface ChainOptions {
   /** From `parseChain`. */
   readonly entries: readonly ChainEntry[];
   /** What they match is not asked of any entry. */
   readonly privateRules: PrivateRules;
+  /** Modules from their repositories: for `direct`, and for what private rules match. Without it both end in `not_found`. */
+  readonly direct?: Source;
   /** Makes the source of an entry. Called once for each, at once. The chain closes them. */
   readonly open: (entry: Exclude<ChainEntry, EndEntry>) => Source;
 }
@@ -35,16 +37,17 @@ const sourceCodes = [
  * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
  * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
  *
- * `direct` is the end of the list until there are sources for git. Unlike in go, it does not turn an upstream's failure into
- * `not_found`, as nothing was looked up there. `not_found` carries in `details.asked` how many sources said so.
+ * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
+ * repository has lost. `not_found` carries in `details.asked` how many sources said so.
  */
-export function createChain({ entries, privateRules, open }: ChainOptions): Source {
+export function createChain({ entries, privateRules, direct, open }: ChainOptions): Source {
   const links: Link[] = [];
   let end: EndEntry["name"] | undefined;
   for (const entry of entries) {
     if (entry.kind === "end") end = entry.name;
     else links.push({ source: open(entry), fallBackOnError: entry.fallBackOnError });
   }
+  if (end === "direct" && direct !== undefined) links.push({ source: direct, fallBackOnError: false });
 
   return {
     name: formatChain(entries),
@@ -53,7 +56,12 @@ export function createChain({ entries, privateRules, open }: ChainOptions): Sour
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      if (privateRules.matches(request.modulePath)) throw notFoundPrivate(request);
+      if (privateRules.matches(request.modulePath)) {
+        if (direct === undefined) throw notFoundPrivate(request);
+        return direct.fetch(request, receive, context).catch((error: unknown) => {
+          throw isSluiceError(error, ...sourceCodes) ? directAnswer(request, error) : error;
+        });
+      }
       const answers: SourceAnswer[] = [];
       let failure: SluiceError | undefined;
       for (const { source, fallBackOnError } of links) {
@@ -67,10 +75,16 @@ export function createChain({ entries, privateRules, open }: ChainOptions): Sour
           if (!fallBackOnError || context.signal.aborted) break;
         }
       }
+      const last = answers.at(-1);
+      if (failure === undefined && direct !== undefined && last?.source === direct.name) {
+        throw directAnswer(request, last.error, answers.slice(0, -1));
+      }
       throw failure === undefined ? notFound(request, answers, end) : failed(request, failure, answers);
     },
     async close() {
-      await Promise.all(links.map(({ source }) => source.close()));
+      const sources = new Set(links.map(({ source }) => source));
+      if (direct !== undefined) sources.add(direct);
+      await Promise.all([...sources].map((source) => source.close()));
     },
   };
 }

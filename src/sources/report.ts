@@ -53,6 +53,23 @@ export function notFound(
   });
 }
 
+/** What the module's own repository said, which is go's last word too; before it, what others answered. */
+export function directAnswer(
+  request: ModuleRequest,
+  error: SluiceError,
+  others: readonly SourceAnswer[] = [],
+): SluiceError {
+  const said = error.message.replace(/^not found: /, "");
+  const named = said.includes(request.modulePath) ? said : `${describe(request)}: ${said}`;
+  const head = error.code === "not_found" ? `not found: ${named}` : named;
+  const lines = [head, ...others.map(answerLine)];
+  return new SluiceError(error.code, clip(lines), {
+    cause: error,
+    details: { ...error.details, asked: others.length + 1 },
+    retryAfterSeconds: error.retryAfterSeconds,
+  });
+}
+
 /** The module's name must not leave, so nobody was asked. */
 export function notFoundPrivate(request: ModuleRequest): SluiceError {
   const lines = [

@@ -1,0 +1,141 @@
+import { join } from "node:path";
+import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
+import { isSluiceError } from "./core/errors.ts";
+import type { Events, FetchContext, ModuleStore, Source } from "./core/ports.ts";
+import type { createDnsCache } from "./net/dns-cache.ts";
+import type { Egress } from "./net/egress.ts";
+import { createHttpClient } from "./net/http-client.ts";
+import { createAddressGuard } from "./net/ssrf.ts";
+import type { Trust } from "./net/trust.ts";
+import type { Log } from "./ops/log.ts";
+import { createArchiver } from "./sources/git/archive.ts";
+import { createGitCommand } from "./sources/git/command.ts";
+import { createDiscovery } from "./sources/git/discovery/discovery.ts";
+import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
+import { createMirrors, type Mirrors } from "./sources/git/mirror.ts";
+import { createModSources } from "./sources/git/mod-source.ts";
+import { createStoredPins } from "./sources/git/pins.ts";
+import { createGitSource } from "./sources/git/source.ts";
+
+export interface GitParts {
+  readonly events: Events;
+  readonly log: Log;
+  readonly version: string;
+  readonly instanceId: string;
+  readonly store: ModuleStore;
+  readonly trust: Trust;
+  readonly egress: Egress;
+  readonly dns: ReturnType<typeof createDnsCache>;
+  /** There will be questions for git; without it on this machine, that is worth a warning. */
+  readonly isNeeded: boolean;
+}
+
+/** Repositories that are fetched at the same time. */
+const fetches = 8;
+/** Archives that are made at the same time. */
+const archives = 2;
+const refsTtlMs = 10_000;
+const webTimeoutMs = 30_000;
+
+/** Builds the source of modules straight from git: discovery, mirrors below the data folder, archives. */
+export function composeGit(config: Config, parts: GitParts): Source {
+  const { events, log, store, egress, dns, trust } = parts;
+  const clock = systemClock;
+  const { upstream, fetch } = config;
+  const folder = join(config.store.dataDir, "git");
+  const http = createHttpClient({
+    ca: trust.certificates,
+    egress,
+    dns,
+    connections: upstream.concurrency,
+    userAgent: `Sluice/${parts.version}`,
+    instanceId: parts.instanceId,
+    timeouts: {
+      connectMs: upstream.connectTimeoutMs,
+      firstByteMs: upstream.firstByteTimeoutMs,
+      idleBodyMs: upstream.idleTimeoutMs,
+      totalMs: webTimeoutMs,
+    },
+  });
+  const git = createGitCommand({ home: join(folder, "home"), env: process.env });
+  const isNamedHost = createNamedHosts({ patterns: [upstream.private, upstream.noProxy], hosts: [] });
+  const probeStatus = async (url: string, signal: AbortSignal): Promise<number> => {
+    const response = await http.get({ url: new URL(url), signal, maxBytes: 1024 * 1024, mayBePrivate: isNamedHost });
+    response.discard();
+    return response.status;
+  };
+  const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
+  const mirrors = createMirrors({
+    folder,
+    git,
+    access: async () => ({ env: {}, hasCredential: false, dispose: async () => undefined }),
+    probe: probeStatus,
+    events,
+    clock,
+    concurrency: fetches,
+    maxWaiting: upstream.maxWaiting,
+    maxWaitMs: fetch.clientWaitMs,
+    fetchTimeoutMs: fetch.totalTimeoutMs,
+    refsTtlMs,
+  });
+  const archiver = createArchiver({
+    git,
+    folder: join(folder, "tmp"),
+    concurrency: archives,
+    timeoutMs: fetch.totalTimeoutMs,
+  });
+  const discovery = createDiscovery({
+    http,
+    clock,
+    probe: (url, context) => isRepository(mirrors, url, context),
+    isNamedHost,
+    checkAddress: createAddressGuard({ dns, egress }),
+    privatePatterns: upstream.private,
+    insecurePatterns: process.env["GOINSECURE"] ?? "",
+    govcs: process.env["GOVCS"] ?? "",
+  });
+  const proxies = createModSources({
+    http,
+    clock,
+    events,
+    isNamedHost,
+    queue,
+    retry: { attempts: upstream.attempts },
+  });
+  if (parts.isNeeded) {
+    git.check().catch((error: unknown) => {
+      log.logger.warn(
+        { error: error instanceof Error ? error.message : String(error) },
+        "modules cannot be fetched from git",
+      );
+    });
+  }
+  const source = createGitSource({
+    name: "direct",
+    discovery,
+    mirrors,
+    archiver,
+    pins: createStoredPins(store),
+    openProxy: (url) => proxies.open(url),
+    events,
+    clock,
+  });
+  return {
+    ...source,
+    close: async () => {
+      await Promise.all([mirrors.close(), archiver.close()]);
+      await http.close();
+    },
+  };
+}
+
+async function isRepository(mirrors: Mirrors, url: string, context: FetchContext): Promise<boolean> {
+  try {
+    await mirrors.open(url, context).refs();
+    return true;
+  } catch (error) {
+    if (isSluiceError(error, "not_found")) return false;
+    throw error;
+  }
+}
