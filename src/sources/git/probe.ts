@@ -1,0 +1,69 @@
+import { SluiceError } from "../../core/errors.ts";
+import type { HttpClient } from "../../net/http.ts";
+import { type GitCommand, GitError } from "./command.ts";
+import type { ProbeRepository } from "./discovery/location.ts";
+import { remoteFailure } from "./failure.ts";
+import type { GitAccess } from "./mirror.ts";
+
+/** The status of a plain GET of an http(s) remote, or undefined when there is no answer. */
+export type RemoteStatus = (url: string, signal: AbortSignal) => Promise<number | undefined>;
+
+export interface RepositoryProbeOptions {
+  readonly git: GitCommand;
+  readonly access: (url: string) => Promise<GitAccess>;
+  /** Hosts ask anybody for a password where there is no repository; their web page tells. Default: nobody is asked. */
+  readonly status?: RemoteStatus | undefined;
+}
+
+const timeoutMs = 30_000;
+
+/** Asks with `git ls-remote`, as go does, and the credentials of the host. An empty repository is one. */
+export function createRepositoryProbe({ git, access, status }: RepositoryProbeOptions): ProbeRepository {
+  return async (url, { signal }) => {
+    await git.check();
+    const { env, hasCredential, dispose } = await access(url);
+    const scheme = url.slice(0, url.indexOf(":"));
+    try {
+      const args = ["ls-remote", "-q", "--end-of-options", url, "HEAD"];
+      await git.run({ args, env, scheme, signal, timeoutMs });
+      return true;
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      const failure = remoteFailure(error, { url, hasCredential });
+      if (failure.code === "not_found") return false;
+      const mayBeAbsent = failure.code === "upstream_refused" && !hasCredential && scheme.startsWith("http");
+      const answer = mayBeAbsent ? await status?.(url, signal) : undefined;
+      if (answer === 404 || answer === 410) return false;
+      throw failure;
+    } finally {
+      await dispose();
+    }
+  };
+}
+
+export interface RemoteStatusOptions {
+  readonly http: HttpClient;
+  /** Hosts that may have an address within this network, of `createNamedHosts`. */
+  readonly isNamedHost: (hostname: string) => boolean;
+}
+
+/** No credential goes along: it is asked only where there is none. */
+export function createRemoteStatus({ http, isNamedHost }: RemoteStatusOptions): RemoteStatus {
+  return async (url, signal) => {
+    const target = URL.parse(url);
+    if (target === null) return undefined;
+    try {
+      const response = await http.get({
+        url: target,
+        signal,
+        maxBytes: Number.MAX_SAFE_INTEGER,
+        mayBePrivate: isNamedHost,
+      });
+      response.discard();
+      return response.status;
+    } catch (error) {
+      if (error instanceof SluiceError) return undefined;
+      throw error;
+    }
+  };
+}
