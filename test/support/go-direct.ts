@@ -25,7 +25,9 @@ export interface GoDirect extends AsyncDisposable {
 /** `remotes`: what git is to ask in place of URLs that begin so. */
 export async function createGoDirect(remotes: Readonly<Record<string, string>>): Promise<GoDirect> {
   const root = await mkdtemp(join(tmpdir(), "sluice-direct-"));
-  const config = Object.entries(remotes).map(([url, actual]) => `[url ${JSON.stringify(actual)}]\n\tinsteadOf = ${url}\n`);
+  const config = Object.entries(remotes).map(
+    ([url, actual]) => `[url ${JSON.stringify(actual)}]\n\tinsteadOf = ${url}\n`,
+  );
   await writeFile(join(root, "gitconfig"), config.join(""));
   await mkdir(join(root, ".config/go/telemetry"), { recursive: true });
   await writeFile(join(root, ".config/go/telemetry/mode"), "off");

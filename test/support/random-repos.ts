@@ -27,10 +27,17 @@ export function randomRepo(seed: number, root: string): RandomRepo {
 }
 
 /** Versions and other queries for one module: of its tags, its commits, and what is close to them. */
-export async function randomQueries(seed: number, repo: FixtureRepo, modulePath: string, root: string): Promise<string[]> {
+export async function randomQueries(
+  seed: number,
+  repo: FixtureRepo,
+  modulePath: string,
+  root: string,
+): Promise<string[]> {
   const random = createRandom(seed * 31 + modulePath.length);
   const refs = await repo.refs();
-  const tags = Object.keys(refs).filter((name) => name.startsWith("refs/tags/")).map((name) => name.slice(10));
+  const tags = Object.keys(refs)
+    .filter((name) => name.startsWith("refs/tags/"))
+    .map((name) => name.slice(10));
   const folder = modulePath.slice(root.length + 1).replace(/\/?v\d+$/, "");
   const prefix = folder === "" ? "" : `${folder}/`;
   const versions = tags.filter((tag) => tag.startsWith(`${prefix}v`)).map((tag) => tag.slice(prefix.length));
@@ -49,7 +56,9 @@ export async function randomQueries(seed: number, repo: FixtureRepo, modulePath:
   }
   if (random.chance(40)) queries.add(random.pick(branchNames));
   if (random.chance(30)) queries.add("v1.9.9");
-  return [...queries].filter((query) => !/^v\d+(\.\d+)?$/.test(query) && !query.includes("/") && /^[\w.+-]+$/.test(query));
+  return [...queries].filter(
+    (query) => !/^v\d+(\.\d+)?$/.test(query) && !query.includes("/") && /^[\w.+-]+$/.test(query),
+  );
 }
 
 function randomPseudo(
@@ -60,10 +69,10 @@ function randomPseudo(
   const stamp = new Date(at * 1000).toISOString().slice(0, 19).replace(/[-T:]/g, "");
   const rev = hash.slice(0, random.chance(90) ? 12 : 11 + random.int(4));
   const base = versions.length === 0 || random.chance(35) ? undefined : random.pick(versions);
-  const [, major = "0", minor = "0", patch = "0", pre] =
-    /^v(\d+)\.(\d+)\.(\d+)(-[^+]*)?/.exec(base ?? "") ?? [];
+  const [, major = "0", minor = "0", patch = "0", pre] = /^v(\d+)\.(\d+)\.(\d+)(-[^+]*)?/.exec(base ?? "") ?? [];
   const suffix = random.chance(base !== undefined && Number(major) > 1 ? 50 : 5) ? "+incompatible" : "";
-  if (base === undefined || !/^v\d+\.\d+\.\d+/.test(base)) return `v${random.pick([0, 0, 1, 2])}.0.0-${stamp}-${rev}${suffix}`;
+  if (base === undefined || !/^v\d+\.\d+\.\d+/.test(base))
+    return `v${random.pick([0, 0, 1, 2])}.0.0-${stamp}-${rev}${suffix}`;
   if (pre !== undefined) return `v${major}.${minor}.${patch}${pre}.0.${stamp}-${rev}${suffix}`;
   return `v${major}.${minor}.${Number(patch) + 1}-0.${stamp}-${rev}${suffix}`;
 }
@@ -79,10 +88,40 @@ const pathChoices = [
 ] as const;
 const branchNames = ["main", "dev", "v1.5.0", "v2", "release", "v3.0.0-devel"];
 const tagNames = [
-  "v0.0.0", "v0.1.0", "v0.2.0", "v1.0.0", "v1.0.1", "v1.1.0-pre", "v1.1.0", "v1.2.0-rc.1", "v1.0.0+meta", "v1.3.0+meta",
-  "v2.0.0", "v2.1.0", "v2.0.0+incompatible", "v2.2.0-beta", "v3.0.0", "v3.1.0", "v10.0.0", "v1", "v1.2", "mytag", "V1.0.0",
-  "v0.0.0-20200101000000-abcdefabcdef", "v01.0.0", "v1.4.0-0", "sub/v0.1.0", "sub/v1.0.0", "sub/v1.0.1", "sub/v1.0.0+meta",
-  "sub/v2.0.0", "sub/v2.1.0-pre", "sub/deep/v0.0.1", "sub/deep/v1.0.0", "sub/v0.0.0-20200101000000-abcdefabcdef", "v2/v2.3.0",
+  "v0.0.0",
+  "v0.1.0",
+  "v0.2.0",
+  "v1.0.0",
+  "v1.0.1",
+  "v1.1.0-pre",
+  "v1.1.0",
+  "v1.2.0-rc.1",
+  "v1.0.0+meta",
+  "v1.3.0+meta",
+  "v2.0.0",
+  "v2.1.0",
+  "v2.0.0+incompatible",
+  "v2.2.0-beta",
+  "v3.0.0",
+  "v3.1.0",
+  "v10.0.0",
+  "v1",
+  "v1.2",
+  "mytag",
+  "V1.0.0",
+  "v0.0.0-20200101000000-abcdefabcdef",
+  "v01.0.0",
+  "v1.4.0-0",
+  "sub/v0.1.0",
+  "sub/v1.0.0",
+  "sub/v1.0.1",
+  "sub/v1.0.0+meta",
+  "sub/v2.0.0",
+  "sub/v2.1.0-pre",
+  "sub/deep/v0.0.1",
+  "sub/deep/v1.0.0",
+  "sub/v0.0.0-20200101000000-abcdefabcdef",
+  "v2/v2.3.0",
 ] as const;
 
 function randomTags(random: Random, used: Set<string>): (string | { name: string })[] {
@@ -110,7 +149,8 @@ function randomFiles(random: Random, root: string, index: number): Record<string
   const files: Record<string, Content | null> = { "main.go": `package main // ${index}\n` };
   const folders = ["", "sub/", "sub/deep/", "v2/", "sub/v2/"];
   for (const folder of folders) {
-    if (random.chance(index === 0 ? 45 : 20)) files[`${folder}go.mod`] = random.chance(12) ? null : randomGoMod(random, root, folder);
+    if (random.chance(index === 0 ? 45 : 20))
+      files[`${folder}go.mod`] = random.chance(12) ? null : randomGoMod(random, root, folder);
     if (random.chance(30)) files[`${folder}code.go`] = `package code // ${index}\n`;
   }
   for (const [path, content] of oddFiles) if (random.chance(7)) files[path] = random.chance(15) ? null : content;
@@ -121,12 +161,26 @@ function randomFiles(random: Random, root: string, index: number): Record<string
 function randomGoMod(random: Random, root: string, folder: string): Content {
   const path = `${root}/${folder}`.replace(/\/$/, "");
   const module = random.pick([
-    path, path, path, path, path,
-    `${path}/v2`, `${path.replace(/\/v2$/, "")}/v2`, "example.com/fork", "example.com/fork/v2", "gopkg.in/yaml.v2", "gopkg.in/yaml.v1",
-    `"${path}"`, "", "example.com/bad/v1", `${path}/v3`,
+    path,
+    path,
+    path,
+    path,
+    path,
+    `${path}/v2`,
+    `${path.replace(/\/v2$/, "")}/v2`,
+    "example.com/fork",
+    "example.com/fork/v2",
+    "gopkg.in/yaml.v2",
+    "gopkg.in/yaml.v1",
+    `"${path}"`,
+    "",
+    "example.com/bad/v1",
+    `${path}/v3`,
   ]);
   const go = random.pick(["go 1.13\n", "go 1.18\n", "go 1.24\n", "", "go 1.24.3\n"]);
-  const retract = random.chance(15) ? random.pick(["retract v1.0.0\n", "retract [v1.0.0, v1.2.0]\n", "retract v2.0.0\n", "retract v0.1.0\n"]) : "";
+  const retract = random.chance(15)
+    ? random.pick(["retract v1.0.0\n", "retract [v1.0.0, v1.2.0]\n", "retract v2.0.0\n", "retract v0.1.0\n"])
+    : "";
   if (random.chance(3)) return { symlink: "main.go" };
   const text = `module ${module}\n\n${go}${retract}`;
   return random.chance(5) ? text.replaceAll("\n", "\r\n") : text;

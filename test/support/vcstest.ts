@@ -75,7 +75,9 @@ class ScriptRun {
         this.#stdout = `${args.join(" ")}\n`;
         return;
       case "unquote":
-        this.#stdout = first.replaceAll(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char === "t" ? "\t" : char));
+        this.#stdout = first.replaceAll(/\\(.)/g, (_, char: string) =>
+          char === "n" ? "\n" : char === "t" ? "\t" : char,
+        );
         return;
       case "mkdir":
         for (const path of args) mkdirSync(join(this.#dir, path), { recursive: true });

@@ -49,10 +49,7 @@ export interface Archiver {
 /** go's own limit for what it gets from git is 500 MiB compressed; this much is read into memory at most. */
 const maxArchiveBytes = 2 * 1024 * 1024 * 1024 - 1;
 
-const workerScript = new URL(
-  import.meta.url.endsWith(".ts") ? "./zip-worker.ts" : "./zip-worker.js",
-  import.meta.url,
-);
+const workerScript = new URL(import.meta.url.endsWith(".ts") ? "./zip-worker.ts" : "./zip-worker.js", import.meta.url);
 
 export function createArchiver(options: ArchiverOptions): Archiver {
   const { git, folder, concurrency, timeoutMs } = options;
@@ -71,7 +68,8 @@ export function createArchiver(options: ArchiverOptions): Archiver {
         const args = [...config, "archive", ...format, ...(dir === "" ? [] : [dir])];
         await git.run({ args, gitDir, signal, timeoutMs });
         const { size: archiveBytes } = await stat(archive);
-        if (archiveBytes > maxArchiveBytes) throw new Refusal("module source tree too large (max size is 524288000 bytes)");
+        if (archiveBytes > maxArchiveBytes)
+          throw new Refusal("module source tree too large (max size is 524288000 bytes)");
         const { modulePath, version, license } = request;
         const job = { archive, target, modulePath, version, dir, license };
         const size = sizeIn(await waitUnlessAborted(threads.run(job), signal));
@@ -140,7 +138,7 @@ class ZipThreads {
       if (worker === undefined || next === undefined) return;
       this.#busy.set(worker, next);
       worker.ref();
-      worker.postMessage(next.job);
+      worker.postMessage(next.job, []);
     }
   }
 

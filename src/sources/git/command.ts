@@ -109,7 +109,8 @@ export function createGitCommand(options: GitCommandOptions): GitCommand {
   return {
     async run(run) {
       await (prepared ??= prepare(options, configFile));
-      const start = (): Promise<Buffer> => runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
+      const start = (): Promise<Buffer> =>
+        runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
       return run.scheme === undefined ? local(start) : start();
     },
     check() {

@@ -57,23 +57,21 @@ export function remoteFailure(error: GitError, { url, hasCredential }: FailureCo
 }
 
 function sentenceOf(meaning: keyof typeof outcomes, hasCredential: boolean, error: GitError): string {
-  switch (meaning) {
-    case "disk":
-      return "the disk of the git mirrors is full or cannot be written";
-    case "hostKey":
-      return "the host's SSH key is not the known one, so that nothing was sent; compare its fingerprint and put it into the known hosts file";
-    case "refused":
-      return hasCredential
-        ? "the host refuses Sluice's credential for it; check that it is valid and may read this repository"
-        : "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule";
-    case "absent":
-      return "the host says that there is no such repository";
-    case "protocol":
-      return `${reasonOf(error)}; Sluice speaks https and ssh to git hosts`;
-    case "timeout":
-      return "the host did not answer in time";
+  if (meaning === "refused" && !hasCredential) {
+    return "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule";
   }
+  if (meaning === "protocol") return `${reasonOf(error)}; Sluice speaks https and ssh to git hosts`;
+  return sentences[meaning];
 }
+
+const sentences = {
+  disk: "the disk of the git mirrors is full or cannot be written",
+  hostKey:
+    "the host's SSH key is not the known one, so that nothing was sent; compare its fingerprint and put it into the known hosts file",
+  refused: "the host refuses Sluice's credential for it; check that it is valid and may read this repository",
+  absent: "the host says that there is no such repository",
+  timeout: "the host did not answer in time",
+} as const;
 
 /** The last line that says what was fatal. */
 function reasonOf({ stderr, exitCode }: GitError): string {

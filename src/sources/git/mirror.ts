@@ -18,7 +18,7 @@ export interface GitAccess {
   readonly env: Readonly<Record<string, string>>;
   readonly hasCredential: boolean;
   /** Takes away what was made for it, such as a key file. */
-  dispose(): Promise<void>;
+  readonly dispose: () => Promise<void>;
 }
 
 export interface MirrorsOptions {
@@ -369,13 +369,23 @@ class Mirror {
     if (!(error instanceof GitError) || isDamage(error)) return error;
     const failure = remoteFailure(error, { url, hasCredential });
     // Hosts ask anybody for a password where there is no such repository. As go: their web page tells.
-    if (failure.code !== "upstream_refused" || hasCredential || !/^https?:/.test(url) || probe === undefined) return failure;
-    const status = await probe(url, AbortSignal.any([closing, AbortSignal.timeout(refsTimeoutMs)])).catch(() => undefined);
-    if (status !== 404 && status !== 410) return failure;
+    if (failure.code !== "upstream_refused" || hasCredential || !/^https?:/.test(url) || probe === undefined)
+      return failure;
+    const limit = AbortSignal.any([closing, AbortSignal.timeout(refsTimeoutMs)]);
+    if (!(await this.#hostDenies(probe(url, limit)))) return failure;
     return new SluiceError("not_found", `${url}: the host says that there is no such repository`, {
       cause: error,
       details: { upstream: url },
     });
+  }
+
+  async #hostDenies(status: Promise<number | undefined>): Promise<boolean> {
+    try {
+      return [404, 410].includes((await status) ?? 0);
+    } catch {
+      // Then what git said is all that is known.
+      return false;
+    }
   }
 
   // The folder ------------------------------------------------------------------------------------------------------

@@ -60,10 +60,14 @@ export function createGitSource(options: GitSourceOptions): Source {
       let firstByteMs: number | undefined;
       let failure: Error | undefined;
       try {
-        const body = await withTries(location.url, () => mirrors.open(location.url, context), (repo) => {
-          const module = new GitModule(repo, moduleLayout(request.modulePath, location));
-          return bodyOf(request, { options, repo, module, context });
-        });
+        const body = await withTries(
+          location.url,
+          () => mirrors.open(location.url, context),
+          (repo) => {
+            const module = new GitModule(repo, moduleLayout(request.modulePath, location));
+            return bodyOf(request, { options, repo, module, context });
+          },
+        );
         firstByteMs = clock.now() - startedAt;
         try {
           return await receive({ source: name, size: body.size, body: untilAborted(body.bytes, context.signal, name) });
@@ -84,11 +88,7 @@ export function createGitSource(options: GitSourceOptions): Source {
 }
 
 /** Does all of the work again where the mirror says that this helps, and puts what is left into words. */
-async function withTries<T>(
-  url: string,
-  open: () => MirrorView,
-  work: (repo: MirrorView) => Promise<T>,
-): Promise<T> {
+async function withTries<T>(url: string, open: () => MirrorView, work: (repo: MirrorView) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     const repo = open();
     try {
@@ -117,6 +117,7 @@ interface Work {
 
 async function bodyOf(request: ModuleRequest, work: Work): Promise<Body> {
   const { module } = work;
+  if (request.kind === "zip") return zipBody(request, work);
   switch (request.kind) {
     case "list":
       return textBody(request, formatList(await module.list()));
@@ -126,13 +127,11 @@ async function bodyOf(request: ModuleRequest, work: Work): Promise<Body> {
       return textBody(request, formatInfo(await served(request.modulePath, await module.stat(request.query), work)));
     case "info":
       return textBody(request, formatInfo((await pinnedVersion(request, work)).info));
-    case "mod": {
-      const { version, commit } = await pinnedVersion(request, work);
-      return bytesBody(request, (await module.files(version, commit)).servedGoMod);
-    }
-    case "zip":
-      return zipBody(request, work);
+    case "mod":
+      break;
   }
+  const { version, commit } = await pinnedVersion(request, work);
+  return bytesBody(request, (await module.files(version, commit)).servedGoMod);
 }
 
 async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: Work): Promise<Body> {

@@ -20,7 +20,7 @@ export type ZipAnswer =
   /** `refused`: no module zip can be made of the files, in go's words. `failed`: anything else. */
   | { readonly kind: "refused" | "failed"; readonly message: string; readonly code?: string | undefined };
 
-parentPort?.on("message", (job: ZipJob) => parentPort?.postMessage(makeZip(job)));
+parentPort?.on("message", (job: ZipJob) => parentPort?.postMessage(makeZip(job), []));
 
 function makeZip({ archive, target, modulePath, version, dir, license }: ZipJob): ZipAnswer {
   try {

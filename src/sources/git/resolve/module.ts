@@ -1,4 +1,4 @@
-import type { ModulePath, Version } from "../../../protocol/brand.ts";
+import type { Version } from "../../../protocol/brand.ts";
 import { isRetracted, type ModuleInfo, nextLatestStep, type Origin } from "../../../protocol/goproxy/index.ts";
 import { parseModFile } from "../../../protocol/modfile/index.ts";
 import { ProtocolError } from "../../../protocol/error.ts";
