@@ -4,7 +4,7 @@ import { exampleConfig } from "../../tools/docs/example-config.ts";
 import { goDefaultProxy } from "./defaults.ts";
 import { formatOrigin } from "./origin.ts";
 import { printConfig } from "./print.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../core/secret.ts";
 import { sections, settingPath } from "./settings.ts";
 
 const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { readVariable, type Environment } from "./environment.ts";
 import { overrideName, type Report } from "./checks.ts";
 import type { Override, UpstreamOverride } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../core/secret.ts";
 
 export type ReadFile = (path: string) => string;
 

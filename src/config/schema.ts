@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../core/secret.ts";
 import * as value from "./values.ts";
 
 /** What the file, the environment, the flags and the documentation call a setting, and what it means. */

@@ -108,7 +108,10 @@ async function get(client: Client, request: HttpRequest): Promise<HttpResponse> 
     for (let hops = 0; ; hops++) {
       const answer = await send(client, hop, { request, exchange });
       const location = headerValue(answer.headers["location"]);
-      const next = nextHop(hop, { status: answer.statusCode, location, insecure: request.insecure });
+      const isFinal = request.method === "POST";
+      const next = isFinal
+        ? undefined
+        : nextHop(hop, { status: answer.statusCode, location, insecure: request.insecure });
       if (next === undefined) return respond(client, answer, { request, exchange, url: hop.url });
       discard(answer.body);
       if (hops === client.maxRedirects) {
@@ -151,7 +154,7 @@ async function send(
     dispatcher.request({
       origin,
       path,
-      method: "GET",
+      method: request.method ?? "GET",
       headers: {
         ...client.baseHeaders,
         "accept-encoding": takesGzip(request) ? "gzip" : "identity",

@@ -1,6 +1,8 @@
-/** One outbound GET. */
+/** One outbound request. */
 export interface HttpRequest {
   readonly url: URL;
+  /** Default GET. A POST has no body, and its redirects are answers. */
+  readonly method?: "GET" | "POST" | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as Basic authorization, and only to the origin of `url`: a redirect to another origin does not get it. */
   readonly credentials?: { readonly username: string; readonly password: string } | undefined;

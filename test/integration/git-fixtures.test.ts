@@ -97,9 +97,9 @@ it.skipIf(lacksSsh())("serves them over SSH to one key, and nothing but git-uplo
   await expect(git(server.strangerKeyFile, "ls-remote", `${server.url}/team/lib.git`)).rejects.toThrow(
     "Permission denied",
   );
-  await expect(git(server.keyFile, "push", "--mirror", `${server.url}/team/lib.git`)).rejects.toThrow(
-    "only git-upload-pack",
-  );
+  await expect(
+    git(server.keyFile, "-C", "clone.git", "push", "--mirror", `${server.url}/team/lib.git`),
+  ).rejects.toThrow("only git-upload-pack");
   expect((await server.commands())[0]).toBe("git-upload-pack '/team/lib.git'");
   await server.changeHostKey();
   await expect(git(server.keyFile, "ls-remote", `${server.url}/team/lib.git`)).rejects.toThrow(

@@ -1,0 +1,22 @@
+import type { GitAccess } from "../mirror.ts";
+import type { HttpCredentials } from "../discovery/pages.ts";
+import type { Credentials } from "./credential.ts";
+import { gitEnvironment } from "./git-environment.ts";
+
+/** What mirrors and probes need to talk to a remote. `keyFolder` exists, and is where SSH keys stand while git runs. */
+export function gitAccess(credentials: Credentials, keyFolder: string): (url: string) => Promise<GitAccess> {
+  return async (url) => {
+    const credential = await credentials.forUrl(new URL(url));
+    const environment = await gitEnvironment(credential, { folder: keyFolder });
+    return { ...environment, hasCredential: credential !== undefined };
+  };
+}
+
+/** What discovery and `mod` hosts need for their requests. */
+export function httpCredentials(credentials: Credentials): HttpCredentials {
+  return async (url) => {
+    const credential = await credentials.forUrl(url);
+    if (credential?.kind !== "basic") return undefined;
+    return { username: credential.username, password: credential.password.reveal() };
+  };
+}
