@@ -240,27 +240,33 @@ describe("the guard of this network", () => {
       isNamedHost,
       checkAddress: createAddressGuard({ dns }),
       insecurePatterns: "insecure.test",
+      overrides: [{ pattern: "*.test/*/*", url: "https://{host}/{path}" }],
       pages: { attempts: 1 },
     });
     const find = (path: string): Promise<RepoLocation> => discovery.find(parseModulePath(path), contextOf());
     return { asked, server, find };
   }
 
-  test.each(["trap.test/m", "127.0.0.1/m", "169.254.169.254/latest", "0x7f.1/m", "insecure.test/m", "trap.test/x.git"])(
-    "refuses %s, and nothing is sent",
-    async (path) => {
-      const { find, asked, server } = await createTrap();
-      const failure = await failureOf(find(path));
-      expect(failure).toMatchObject({
-        code: "upstream_refused",
-        message: expect.stringContaining("within this network"),
-      });
-      // Clients are not told what DNS says in here.
-      const { hostname } = new URL(`https://${path}`);
-      expect(failure.message.replaceAll(hostname, "")).not.toContain("127.0.0.1");
-      expect([asked, server.connections]).toEqual([[], 0]);
-    },
-  );
+  test.each([
+    "mirrored.test/m/n",
+    "trap.test/m",
+    "127.0.0.1/m",
+    "169.254.169.254/latest",
+    "0x7f.1/m",
+    "insecure.test/m",
+    "trap.test/x.git",
+  ])("refuses %s, and nothing is sent", async (path) => {
+    const { find, asked, server } = await createTrap();
+    const failure = await failureOf(find(path));
+    expect(failure).toMatchObject({
+      code: "upstream_refused",
+      message: expect.stringContaining("within this network"),
+    });
+    // Clients are not told what DNS says in here.
+    const { hostname } = new URL(`https://${path}`);
+    expect(failure.message.replaceAll(hostname, "")).not.toContain("127.0.0.1");
+    expect([asked, server.connections]).toEqual([[], 0]);
+  });
 
   test("lets a host through that the configuration names", async () => {
     const { find, asked } = await createTrap(["trap.test"]);

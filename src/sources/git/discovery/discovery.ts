@@ -86,7 +86,6 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     modulePath: ModulePath,
     context: FetchContext,
   ): Promise<RepoLocation> {
-    if (answer.kind === "location") return answer.location;
     if (answer.kind === "mismatch") throw notFound(`mismatched repo: found ${answer.root} for ${modulePath}`);
     if (answer.kind === "above") {
       throw unrecognized(
@@ -94,7 +93,10 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
         `it is above all repositories of ${goQuote(answer.pattern)} in Sluice's configuration`,
       );
     }
-    const { locations } = answer;
+    const locations = answer.kind === "location" ? [answer.location] : answer.locations;
+    const [first] = locations;
+    if (first !== undefined && answer.hasForeignHost) await guard(modulePath, first.url);
+    if (first !== undefined && answer.kind === "location") return first;
     const url = await prober.firstRepository(
       locations.map((location) => location.url),
       context,
@@ -112,8 +114,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     if (answer.kind === "unknown") return findByTags(modulePath, { insecure, context });
     checkSystem(modulePath, answer);
     if (answer.kind === "repository") return { vcs: "git", url: answer.url, root: answer.root, subdir: "" };
-    const [host = ""] = answer.repo.split("/", 1);
-    if (!isNamedHost(host)) await options.checkAddress(new URL(`https://${answer.repo}`));
+    await guard(modulePath, `https://${answer.repo}`);
     const url = await prober.schemeOf(answer.repo, { insecure, context });
     if (url === undefined) throw notFound(`no ${insecure ? "" : "secure "}protocol found for repository`);
     return { vcs: "git", url, root: answer.root, subdir: "" };
@@ -144,12 +145,18 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       if (kind === "local") throw notFound(problem);
       throw refused(`${modulePath}: the repository that ${page} names is not used: ${problem}`);
     }
-    if (!isNamedHost(remote.hostname)) {
-      await options.checkAddress(new URL(remote.url)).catch((error: unknown) => {
-        throw lookingFor(modulePath, error);
-      });
-    }
+    await guard(modulePath, remote.url);
     return vcs === "mod" ? { vcs, url: remote.url, root } : { vcs: "git", url: remote.url, root, subdir };
+  }
+
+  /** Before git goes to a host that the configuration does not name. */
+  async function guard(modulePath: ModulePath, remote: string): Promise<void> {
+    const url = URL.parse(remote);
+    if (url === null) throw unrecognized(modulePath, `invalid host name in ${goQuote(remote)}`);
+    if (isNamedHost(url.hostname)) return;
+    await options.checkAddress(url).catch((error: unknown) => {
+      throw lookingFor(modulePath, error);
+    });
   }
 
   function checkSystem(modulePath: ModulePath, { vcs, root }: { readonly vcs: string; readonly root: string }): void {

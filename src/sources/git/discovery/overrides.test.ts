@@ -24,6 +24,13 @@ describe("a pattern that says how deep repositories are", () => {
     expect(matched(teams, path)).toEqual(expected);
   });
 
+  test("says nothing about what is above the part that it spells out", () => {
+    const override = { pattern: "example.com/team/*", url: "https://git.corp/{rest}" };
+    expect(matched(override, "example.com/team")).toBe("above");
+    expect(matched(override, "example.com")).toBeUndefined();
+    expect(matched({ pattern: "*.corp/*/*", url: "https://git.corp/{path}" }, "a.corp/team")).toBeUndefined();
+  });
+
   test("may spell out all or a part of an element", () => {
     const url = "https://forge.lan/{host}/{rest}";
     expect(matched({ pattern: "github.com/corp/go-*", url }, "github.com/corp/go-x/y")).toEqual([
@@ -89,6 +96,8 @@ test("the first override that matches decides", () => {
   expect(overrides.match("git.corp/mono/a")).toMatchObject({ location: { url: "https://git.corp/mono" } });
   expect(overrides.match("git.corp/other")).toMatchObject({ kind: "candidates" });
   expect(overrides.match("a.b/c")).toBeUndefined();
+  const [inner, outer] = [{ pattern: "git.corp/a/*", url: "https://x.y/{path}" }, ssh];
+  expect(createOverrides([inner, outer]).match("git.corp/a")).toMatchObject({ kind: "candidates" });
 });
 
 test("a user name in the url is kept for SSH only", () => {

@@ -26,15 +26,20 @@ export interface RepoOverride {
 type GitLocation = Extract<RepoLocation, { vcs: "git" }>;
 
 export type OverrideAnswer =
-  | { readonly kind: "location"; readonly location: GitLocation }
+  | { readonly kind: "location"; readonly location: GitLocation; readonly hasForeignHost: boolean }
   /** One of these, the shortest root first: which one is there has to be asked. */
-  | { readonly kind: "candidates"; readonly locations: readonly GitLocation[] }
+  | {
+      readonly kind: "candidates";
+      readonly locations: readonly GitLocation[];
+      /** The remote's host is from the module path, so that it is the client who chose it. */
+      readonly hasForeignHost: boolean;
+    }
   /** The path is above all repositories of the pattern. */
   | { readonly kind: "above"; readonly pattern: string }
   | { readonly kind: "mismatch"; readonly root: string };
 
 export interface Overrides {
-  /** By the first that is about the path. */
+  /** By the first that is about the path. That the path is above all repositories counts only where no other has an answer. */
   match(modulePath: string): OverrideAnswer | undefined;
 }
 
@@ -46,6 +51,7 @@ interface Override {
   /** How many of the first elements have no wildcard. */
   readonly literals: number;
   readonly isOneRepository: boolean;
+  readonly hasForeignHost: boolean;
   readonly url: string;
   readonly root: string | undefined;
   readonly subdir: string;
@@ -62,38 +68,34 @@ export function createOverrides(given: readonly RepoOverride[]): Overrides {
   return {
     match(modulePath) {
       const elements = modulePath.split("/");
-      for (const override of overrides) {
-        const answer = matchOverride(override, elements);
-        if (answer !== undefined) return answer;
-      }
-      return undefined;
+      const answers = overrides.map((override) => matchOverride(override, elements)).filter((one) => one !== undefined);
+      return answers.find(({ kind }) => kind !== "above") ?? answers[0];
     },
   };
 }
 
 function matchOverride(override: Override, elements: readonly string[]): OverrideAnswer | undefined {
-  const { head, isDeep, pattern, root, literals } = override;
-  const compared = Math.min(head.length, elements.length);
-  const isMatch = matchesElements(head.slice(0, compared), elements);
-  if (!isMatch) return undefined;
-  if (override.isOneRepository || root !== undefined) {
+  const { head, isDeep, pattern, root, literals, hasForeignHost } = override;
+  if (!matchesElements(head.slice(0, elements.length), elements)) return undefined;
+  const isOne = override.isOneRepository || root !== undefined;
+  const least = isOne ? head.length : Math.max(head.length + (isDeep ? 1 : 0), 2);
+  if (elements.length < least) {
+    // Of what is above the part that the pattern spells out it says nothing.
+    return literals > 0 && elements.length >= literals ? { kind: "above", pattern } : undefined;
+  }
+  if (isOne) {
     const own = root ?? elements.slice(0, Math.max(literals, 1)).join("/");
-    if (elements.length < head.length) return { kind: "above", pattern };
     if (!hasPathPrefix(elements.join("/"), own)) return { kind: "mismatch", root: own };
-    return { kind: "location", location: locate(override, own) };
+    return { kind: "location", location: locate(override, own), hasForeignHost };
   }
-  const least = head.length + (isDeep ? 1 : 0);
-  if (elements.length < Math.max(least, 2)) return { kind: "above", pattern };
-  if (!isDeep) return { kind: "location", location: locate(override, elements.slice(0, least).join("/")) };
-  const first = Math.max(least, 2);
-  const suffixed = elements.findIndex((element, index) => index + 1 >= first && /.\.git$/.test(element));
-  if (suffixed !== -1) {
-    return { kind: "location", location: locate(override, elements.slice(0, suffixed + 1).join("/")) };
+  const suffixed = elements.findIndex((element, index) => index + 1 >= least && /.\.git$/.test(element));
+  const depth = isDeep ? suffixed + 1 : least;
+  if (depth > 0) {
+    return { kind: "location", location: locate(override, elements.slice(0, depth).join("/")), hasForeignHost };
   }
-  const roots = elements
-    .slice(0, first + maxDepth - 1)
-    .map((_element, index) => elements.slice(0, index + 1).join("/"));
-  return { kind: "candidates", locations: roots.slice(first - 1).map((one) => locate(override, one)) };
+  const depths = Array.from({ length: Math.min(elements.length - least + 1, maxDepth) }, (_, index) => least + index);
+  const locations = depths.map((count) => locate(override, elements.slice(0, count).join("/")));
+  return { kind: "candidates", locations, hasForeignHost };
 }
 
 function matchesElements(head: readonly string[], elements: readonly string[]): boolean {
@@ -137,6 +139,7 @@ function checkOverride({ pattern, url, root, subdir = "" }: RepoOverride): Overr
     head,
     isDeep,
     literals: wildcard === -1 ? head.length : wildcard,
+    hasForeignHost: /^[^/]*\/\/[^/]*\{/.test(url),
     isOneRepository: !names.includes("path") && !names.includes("rest"),
     // Credentials come from elsewhere; for SSH the user is a part of the address.
     url: url.replace(/^(https?:\/\/)[^/@]*@/i, "$1"),

@@ -54,6 +54,8 @@ describe("git gets a remote", () => {
     ["https://git.corp\\@evil/a", "invalid"],
     ["https://git%2ecorp/a", "invalid"],
     ["https:///a", "invalid"],
+    ["https://1.2.3.999/a", "invalid"],
+    ["https://[:::]/a", "invalid"],
     ["https://[::1", "invalid"],
     ["https://git.corp:port/a", "invalid"],
     ["https://me:secret@git.corp/a", "unsafe"],

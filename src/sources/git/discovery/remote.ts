@@ -66,7 +66,9 @@ function checkAuthority(text: string, scheme: string): Remote | { readonly refus
     return refuse("unsafe", `${goQuote(withoutUserInfo(text))} has a user name that is none`);
   }
   const login = user !== undefined && scheme.endsWith("ssh") ? `${user}@` : "";
-  return { url: `${scheme}://${login}${hostname}${port}${path}`, hostname };
+  const url = `${scheme}://${login}${hostname}${port}${path}`;
+  if (!URL.canParse(url)) return refuse("invalid", `invalid repo root ${goQuote(url)}: not a host and a path`);
+  return { url, hostname };
 }
 
 /** What go itself asks of the address in a meta tag, in its words. */
