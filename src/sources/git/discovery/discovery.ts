@@ -126,7 +126,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   ): Promise<RepoLocation> {
     const answer = await findDynamic(
       pages,
-      { importPath: modulePath, insecure, now: () => clock.now() },
+      { importPath: modulePath, insecure, freshSince: clock.now() - times.negativeMs },
       context,
     ).catch((error: unknown) => {
       throw lookingFor(modulePath, error);

@@ -14,7 +14,8 @@ export interface DynamicQuestion {
   readonly importPath: string;
   /** GOINSECURE matches the path. */
   readonly insecure: boolean;
-  readonly now: () => number;
+  /** Pages from before this time are asked for again before they count as disagreeing. Milliseconds since the epoch. */
+  readonly freshSince: number;
 }
 
 /**
@@ -26,15 +27,14 @@ export async function findDynamic(
   question: DynamicQuestion,
   context: FetchContext,
 ): Promise<DynamicAnswer> {
-  const startedAt = question.now();
   const answer = await ask(pages, { ...question, notBefore: undefined }, context);
   if (answer.kind !== "disagreement") return answer;
   // One of the two may be remembered from before the other one changed.
-  const again = await ask(pages, { ...question, notBefore: startedAt }, context);
+  const again = await ask(pages, { ...question, notBefore: question.freshSince }, context);
   return again.kind === "disagreement" ? { kind: "nothing", problem: again.problem } : again;
 }
 
-type Question = Omit<DynamicQuestion, "now"> & { readonly notBefore: number | undefined };
+type Question = Omit<DynamicQuestion, "freshSince"> & { readonly notBefore: number | undefined };
 
 async function ask(
   pages: Pages,
