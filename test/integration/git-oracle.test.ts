@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatInfo } from "../../src/protocol/goproxy/index.ts";
+import { canonicalVersion } from "../../src/protocol/module/index.ts";
 import { createGitHarness, type GitHarness, outcomeOf } from "../support/git-harness.ts";
 import { buildRepo } from "../support/git-repos.ts";
 import { createGoDirect, type GoAnswer, type GoDirect } from "../support/go-direct.ts";
@@ -69,6 +70,11 @@ async function answerOf(sluice: GitHarness, query: string): Promise<GoAnswer> {
       info = asked === "latest" ? await sluice.latest(path) : await sluice.info(path, asked);
     })(),
   );
+  // As go's client, which asks for the version without its metadata then (SPEC §1.5).
+  const canonical = canonicalVersion(query.slice(at + 1));
+  if (info === undefined && canonical !== undefined && canonical !== query.slice(at + 1)) {
+    return answerOf(sluice, `${path}@${canonical}`);
+  }
   if (info === undefined) return { ...refused, error };
   let goMod: string | undefined;
   let h1: string | undefined;

@@ -9,7 +9,7 @@ import { type ModuleInfo, type ModuleRequest, parseInfo, parseRequest } from "..
 import { escapePath, escapeVersion, parseModulePath } from "../../src/protocol/module/index.ts";
 import { hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { type Archiver, createArchiver } from "../../src/sources/git/archive.ts";
-import { createGitCommand, type GitCommand } from "../../src/sources/git/command.ts";
+import { createGitCommand } from "../../src/sources/git/command.ts";
 import { createMirrors, type GitAccess, type Mirrors } from "../../src/sources/git/mirror.ts";
 import type { Pins } from "../../src/sources/git/pins.ts";
 import { createGitSource } from "../../src/sources/git/source.ts";
@@ -30,7 +30,8 @@ export interface GitHarnessOptions {
   readonly fetchTimeoutMs?: number;
   readonly clock?: Clock;
   readonly pins?: Pins;
-  readonly wrapGit?: (git: GitCommand) => GitCommand;
+  /** In place of git. */
+  readonly executable?: string;
   readonly probe?: (url: string, signal: AbortSignal) => Promise<number | undefined>;
   readonly config?: readonly (readonly [string, string])[];
 }
@@ -56,13 +57,13 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
   const clock = options.clock ?? systemClock;
   const events: SluiceEvent[] = [];
   const told = { emit: (event: SluiceEvent) => void events.push(event) };
-  const command = createGitCommand({
+  const git = createGitCommand({
     home: join(folder, "home"),
     env: process.env,
     allowFileProtocol: true,
     config: options.config ?? [],
+    ...(options.executable === undefined ? {} : { executable: options.executable }),
   });
-  const git = options.wrapGit?.(command) ?? command;
   const mirrors = createMirrors({
     folder,
     git,

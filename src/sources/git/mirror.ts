@@ -193,10 +193,11 @@ class Mirror {
   }
 
   async #listRemote(client: string, askedAt: number): Promise<RefSnapshot> {
-    const { git, url } = this.#parts;
+    const { git, url, fetchTimeoutMs } = this.#parts;
     await git.check();
     const args = ["ls-remote", "-q", "--end-of-options", url];
-    const output = await this.#remote("refs", { args, timeoutMs: refsTimeoutMs, client });
+    const timeoutMs = Math.min(refsTimeoutMs, fetchTimeoutMs);
+    const output = await this.#remote("refs", { args, timeoutMs, client });
     const refs = parseRemoteRefs(output.toString("utf8"), askedAt);
     this.#reportMovedTags(refs);
     return refs;
@@ -318,7 +319,7 @@ class Mirror {
     return (await exists(join(folder, historyMark))) && !(await exists(join(folder, "shallow")));
   }
 
-  async #fetchRefs(kind: "tips" | "history", run: RemoteRun): Promise<void> {
+  async #fetchRefs(kind: "tips" | "history", run: Omit<RemoteRun, "timeoutMs">): Promise<void> {
     const { folder, fetchTimeoutMs } = this.#parts;
     try {
       await this.#remote(kind, { ...run, gitDir: folder, timeoutMs: fetchTimeoutMs });
@@ -347,7 +348,7 @@ class Mirror {
           env,
           scheme: url.slice(0, url.indexOf(":")),
           signal: closing,
-          timeoutMs: run.timeoutMs ?? refsTimeoutMs,
+          timeoutMs: run.timeoutMs,
           onStart: (pid) => {
             if (run.gitDir !== undefined) void noteJob(folder, pid);
           },
@@ -455,7 +456,7 @@ interface RemoteRun {
   readonly client: string;
   readonly gitDir?: string | undefined;
   readonly input?: string;
-  readonly timeoutMs?: number;
+  readonly timeoutMs: number;
 }
 
 const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
