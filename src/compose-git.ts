@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
@@ -11,6 +12,9 @@ import type { Trust } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
 import { createArchiver } from "./sources/git/archive.ts";
 import { createGitCommand } from "./sources/git/command.ts";
+import { gitAccess, httpCredentials } from "./sources/git/credentials/access.ts";
+import { createCredentials } from "./sources/git/credentials/credentials.ts";
+import { removeLeftKeys } from "./sources/git/credentials/leftovers.ts";
 import { createDiscovery } from "./sources/git/discovery/discovery.ts";
 import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
 import { createMirrors, type Mirrors } from "./sources/git/mirror.ts";
@@ -65,11 +69,19 @@ export function composeGit(config: Config, parts: GitParts): Source {
     response.discard();
     return response.status;
   };
+  const credentials = createCredentials({ rules: [], env: process.env, http, clock });
+  const keyFolder = join(folder, "keys");
+  const readAccess = gitAccess(credentials, keyFolder);
+  let keysReady: Promise<void> | undefined;
   const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
   const mirrors = createMirrors({
     folder,
     git,
-    access: async () => ({ env: {}, hasCredential: false, dispose: async () => undefined }),
+    access: async (url) => {
+      await (keysReady ??= prepareKeys(keyFolder));
+      return readAccess(url);
+    },
+    onRefused: (url) => credentials.refused(new URL(url)),
     probe: probeStatus,
     events,
     clock,
@@ -94,6 +106,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     privatePatterns: upstream.private,
     insecurePatterns: process.env["GOINSECURE"] ?? "",
     govcs: process.env["GOVCS"] ?? "",
+    credentials: httpCredentials(credentials),
   });
   const proxies = createModSources({
     http,
@@ -102,6 +115,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     isNamedHost,
     queue,
     retry: { attempts: upstream.attempts },
+    credentials: httpCredentials(credentials),
   });
   if (parts.isNeeded) {
     git.check().catch((error: unknown) => {
@@ -128,6 +142,11 @@ export function composeGit(config: Config, parts: GitParts): Source {
       await http.close();
     },
   };
+}
+
+async function prepareKeys(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await removeLeftKeys(folder);
 }
 
 async function isRepository(mirrors: Mirrors, url: string, context: FetchContext): Promise<boolean> {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
+import { randomAccess, readZip, type ZipModule } from "../../src/protocol/zip/index.ts";
 import { createGitHarness, type GitHarness, type GitHarnessOptions, outcomeOf } from "../support/git-harness.ts";
 import { buildRepo, type CommitDescription, type FixtureRepo } from "../support/git-repos.ts";
 import { type GitRequest, type GitServer, startGitServer } from "../support/git-server.ts";
@@ -333,16 +334,15 @@ async function isRunning(pid: string): Promise<boolean> {
   return !/\) [ZX]/.test(facts);
 }
 
-/** Of a zip, sorted, without the prefix of the module. */
+function moduleIn(zip: Buffer): ZipModule {
+  const [, version = ""] = /@(v[^/]*)\//.exec(zip.toString("latin1", 30, 200)) ?? [];
+  return { modulePath: parseModulePath(path), version: parseVersion(version) };
+}
+
+/** Of the zip of a version, sorted, without the prefix of the module. */
 function namesIn(zip: Buffer): string[] {
-  const names = zip.toString("latin1").matchAll(/PK\x01\x02.{24}(..).{16}/gs);
-  return [...names]
-    .map((match) => {
-      const length = Buffer.from(match[1] ?? "", "latin1").readUInt16LE();
-      const start = match.index + match[0].length;
-      return zip.toString("utf8", start, start + length).replace(/^[^@]*@[^/]*\//, "");
-    })
-    .toSorted();
+  const names = readZip(randomAccess(zip), moduleIn(zip)).entries.map(({ name }) => name.replace(/^[^@]*@[^/]*\//, ""));
+  return names.toSorted();
 }
 
 function randomBytesOf(size: number): Buffer {

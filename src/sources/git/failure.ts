@@ -44,7 +44,7 @@ export function isDamage(error: GitError): boolean {
 
 /** What an operator and a client are told of a remote that git could not read. */
 export function remoteFailure(error: GitError, { url, hasCredential }: FailureContext): SluiceError {
-  const context = { cause: error, details: { upstream: url } };
+  const context = { cause: error, details: { upstream: url, hasCredential } };
   if (error.failure === "timeout") {
     return new SluiceError("upstream_timeout", `${url}: git did not finish in time`, context);
   }

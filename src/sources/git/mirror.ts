@@ -26,6 +26,8 @@ export interface MirrorsOptions {
   readonly folder: string;
   readonly git: GitCommand;
   readonly access: (url: string) => Promise<GitAccess>;
+  /** The host did not take the credential: it is read anew, and shown once more. */
+  readonly onRefused?: (url: string) => void;
   /** The status of a plain GET of an http(s) remote that git could not read. Undefined when there is no answer. */
   readonly probe?: ((url: string, signal: AbortSignal) => Promise<number | undefined>) | undefined;
   readonly events: Events;
@@ -333,36 +335,50 @@ class Mirror {
     }
   }
 
-  /** Talks to the host: in its turn, with its credential, told as an event. */
+  /** Talks to the host, in its turn. */
   #remote(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
-    const { git, url, folder, queue, closing, access, events, clock } = this.#parts;
+    const { url, queue, closing, onRefused } = this.#parts;
     return queue.run(run.client, closing, async () => {
-      const startedAt = clock.now();
-      const { env, hasCredential, dispose } = await access(url);
-      let outcome = "ok";
       try {
-        return await git.run({
-          args: run.args,
-          gitDir: run.gitDir,
-          input: run.input,
-          env,
-          scheme: url.slice(0, url.indexOf(":")),
-          signal: closing,
-          timeoutMs: run.timeoutMs,
-          onStart: (pid) => {
-            if (run.gitDir !== undefined) void noteJob(folder, pid);
-          },
-        });
+        return await this.#remoteOnce(kind, run);
       } catch (error) {
-        const told = await this.#tellFailure(error, hasCredential);
-        outcome = isSluiceError(told) ? told.code : "damaged";
-        throw told;
-      } finally {
-        await dispose();
-        const durationMs = clock.now() - startedAt;
-        events.emit({ type: "git_fetch", repository: url, kind, outcome, durationMs });
+        // A secret may have been changed since it was read.
+        if (!isSluiceError(error, "upstream_refused") || error.details["hasCredential"] !== true) throw error;
+        if (onRefused === undefined) throw error;
+        onRefused(url);
+        return this.#remoteOnce(kind, run);
       }
     });
+  }
+
+  /** With its credential, told as an event. */
+  async #remoteOnce(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
+    const { git, url, folder, closing, access, events, clock } = this.#parts;
+    const startedAt = clock.now();
+    const { env, hasCredential, dispose } = await access(url);
+    let outcome = "ok";
+    try {
+      return await git.run({
+        args: run.args,
+        gitDir: run.gitDir,
+        input: run.input,
+        env,
+        scheme: url.slice(0, url.indexOf(":")),
+        signal: closing,
+        timeoutMs: run.timeoutMs,
+        onStart: (pid) => {
+          if (run.gitDir !== undefined) void noteJob(folder, pid);
+        },
+      });
+    } catch (error) {
+      const told = await this.#tellFailure(error, hasCredential);
+      outcome = isSluiceError(told) ? told.code : "damaged";
+      throw told;
+    } finally {
+      await dispose();
+      const durationMs = clock.now() - startedAt;
+      events.emit({ type: "git_fetch", repository: url, kind, outcome, durationMs });
+    }
   }
 
   async #tellFailure(error: unknown, hasCredential: boolean): Promise<unknown> {
