@@ -51,6 +51,7 @@ const placeholders: Readonly<Record<Setting["kind"], string>> = {
   size: "size",
   path: "path",
   list: "a,b,…",
+  table: "toml",
   tables: "toml",
 };
 

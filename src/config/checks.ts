@@ -40,7 +40,7 @@ export function overrideName(override: Override): string {
 }
 
 /** Go's own matching passes over what is malformed, and then a private name would go out. So it is refused here. */
-function checkPatterns(path: string, patterns: string, report: Report): void {
+export function checkPatterns(path: string, patterns: string, report: Report): void {
   for (const pattern of patterns.split(",")) {
     if (/\s/.test(pattern)) {
       report(

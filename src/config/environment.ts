@@ -1,4 +1,4 @@
-import { configFileEnv, type Section } from "./settings.ts";
+import { configFileEnv, privateEnv, type Section } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,6 +19,7 @@ export function readVariable(environment: Environment, name: string): string | u
 export function unknownVariables(environment: Environment, sections: readonly Section[]): string[] {
   const known = new Set([
     configFileEnv,
+    privateEnv,
     ...sections.flatMap(({ settings }) => settings.flatMap(({ envNames }) => envNames)),
   ]);
   const unknown = Object.keys(environment).filter(

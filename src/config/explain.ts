@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { NamedDocument } from "./file.ts";
 import type { Given } from "./gather.ts";
 import { formatOrigin, type Origin } from "./origin.ts";
-import { overrideSection, sections, settingPath, type Setting } from "./settings.ts";
+import { credentialSection, listOf, overrideSection, sections, settingPath, type Setting } from "./settings.ts";
 
 /** What a sentence about a wrong value needs to know. */
 export interface Context {
@@ -39,20 +39,28 @@ export function explain(
 ): string {
   const shown = setting.hidden === true || setting.kind === "tables" ? undefined : value;
   const origin = originOf(setting, context, index);
-  const ofOverride = setting.section === overrideSection.name;
-  const name = ofOverride ? `[[${setting.section}]] ${setting.key}` : `[${setting.section}] ${setting.key}`;
-  if (origin.kind === "env" && !ofOverride)
+  const list = listOf(setting);
+  const key = setting.section === credentialSection.name ? `credential.${setting.key}` : setting.key;
+  const name = list === undefined ? `[${setting.section}] ${key}` : `[[${list}]] ${key}`;
+  if (origin.kind === "env" && list === undefined)
     return `${origin.name}${shown === undefined ? "" : `=${quote(shown)}`} ${message}`;
   if (origin.kind === "flag") return `--${origin.name}${shown === undefined ? "" : ` ${quote(shown)}`} ${message}`;
   return `${prefix(origin)}${name}${shown === undefined ? "" : ` = ${quote(shown)}`} ${message}`;
 }
 
 function originOf(setting: Setting, { given, file }: Context, index: number | undefined): Origin {
-  const origin = given.get(settingPath(setting))?.origin ??
-    given.get("upstream.override")?.origin ?? { kind: "default" };
+  const list = listOf(setting) ?? overrideSection.name;
+  const origin = given.get(settingPath(setting))?.origin ?? given.get(list)?.origin ?? { kind: "default" };
   if (origin.kind !== "file" || index === undefined) return origin;
-  const table = `upstream.override.${index}`;
-  return { ...origin, line: file?.lineOf(`${table}.${setting.key}`) ?? file?.lineOf(table) ?? origin.line };
+  const table = `${list}.${index}`;
+  const places = [`${table}.${setting.key}`, table];
+  if (setting.section === credentialSection.name) {
+    places.unshift(`${table}.credential.${setting.key}`, `${table}.credential`);
+  }
+  return {
+    ...origin,
+    line: places.map((place) => file?.lineOf(place)).find((line) => line !== undefined) ?? origin.line,
+  };
 }
 
 function prefix(origin: Origin): string {

@@ -2,7 +2,7 @@ import { goDefaultProxy } from "./defaults.ts";
 import { readVariable, type Environment } from "./environment.ts";
 import { isTable, parseToml, type NamedDocument } from "./file.ts";
 import type { Origin } from "./origin.ts";
-import { goFallbacks, sections, settingPath, type Setting } from "./settings.ts";
+import { goFallbacks, privateEnv, privateSection, sections, settingPath, type Setting } from "./settings.ts";
 
 /** What was written, before it is checked. */
 export interface Given {
@@ -24,7 +24,19 @@ export function gather(sources: Sources, problems: string[]): Map<string, Given>
       fromFlags(setting, sources) ?? fromEnvironment(setting, sources, problems) ?? fromFile(setting, sources);
     given.set(settingPath(setting), found ?? fallback(setting, sources.environment, given));
   }
+  const rules = privateRules(sources);
+  if (rules !== undefined) given.set(privateSection.name, rules);
   return given;
+}
+
+/** `[[private]]`, which is a list and no table of settings. */
+function privateRules({ environment, file }: Sources): Given | undefined {
+  const text = readVariable(environment, privateEnv);
+  if (text !== undefined) return { value: decodeToml(text), origin: { kind: "env", name: privateEnv } };
+  const value = file?.table[privateSection.name];
+  if (file === undefined || value === undefined) return undefined;
+  const line = file.lineOf(`${privateSection.name}.0`) ?? file.lineOf(privateSection.name);
+  return { value, origin: { kind: "file", file: file.name, line } };
 }
 
 function fromFlags({ flag, kind }: Setting, { flags }: Sources): Given | undefined {

@@ -94,6 +94,7 @@ describe("every setting", () => {
     size: "9MiB",
     path: "/sample",
     list: "::1",
+    table: "{}",
     tables: "[]",
   };
   const special: Readonly<Record<string, string>> = {
@@ -212,21 +213,25 @@ describe("overrides", () => {
 });
 
 describe("the example of the documentation", () => {
-  const loaded = load({
-    file: exampleConfig,
-    files: { "/srv/app/conf/upstream-token": "hunter2", "/srv/app/conf/corp-ca.pem": pem },
-  });
+  const machine = {
+    env: { GITHUB_TOKEN: "hunter2" },
+    files: {
+      "/srv/app/conf/upstream-token": "hunter2",
+      "/srv/app/conf/corp-ca.pem": pem,
+      "/srv/app/conf/id_ed25519": "hunter2",
+      "/srv/app/conf/known_hosts": "",
+    },
+  };
+  const loaded = load({ file: exampleConfig, ...machine });
 
   it("loads", () => {
     expect(loaded.config.upstream.overrides).toHaveLength(1);
+    expect(loaded.config.privateModules.credentials).toHaveLength(2);
     expect(loaded.config.log.format).toBe("json");
   });
 
   it("prints, and what is printed loads to the same", () => {
-    const again = load({
-      file: printConfig(loaded),
-      files: { "/srv/app/conf/upstream-token": "hunter2", "/srv/app/conf/corp-ca.pem": pem },
-    });
+    const again = load({ file: printConfig(loaded), ...machine });
     expect(JSON.stringify(again.config)).toBe(JSON.stringify(loaded.config));
   });
 });

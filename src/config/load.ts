@@ -3,12 +3,13 @@ import { SluiceError } from "../core/errors.ts";
 import { checkSettings } from "./checks.ts";
 import { readVariable, unknownVariables, type Environment } from "./environment.ts";
 import { explain, explainIssue, type Context } from "./explain.ts";
+import { readPrivateRules } from "./private.ts";
 import { isTable, parseToml, TomlSyntaxError, type NamedDocument } from "./file.ts";
 import { gather, type Given } from "./gather.ts";
 import { fileProblem, readOverrides, type ReadFile } from "./overrides.ts";
 import { configSchema, type Config } from "./schema.ts";
-import { configFileEnv, findSetting, overrideSection, sections, settingPath } from "./settings.ts";
-import { unknownKeys, unknownOverrideKeys } from "./unknown-keys.ts";
+import { configFileEnv, findSetting, overrideSection, privateSection, sections, settingPath } from "./settings.ts";
+import { unknownKeys, unknownOverrideKeys, unknownPrivateKeys } from "./unknown-keys.ts";
 
 export interface LoadOptions {
   /** The file named on the command line, before `SLUICE_CONFIG`. */
@@ -40,6 +41,8 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const given = gather({ file, environment: options.env, flags: options.flags ?? {} }, problems);
   makeAbsolute(given, options.cwd, file);
   problems.push(...unknownOverrideKeys(given.get("upstream.override")?.value, file));
+  const rules = given.get(privateSection.name);
+  problems.push(...unknownPrivateKeys(rules?.value, file));
 
   const context: Context = { given, file };
   const parsed = configSchema.safeParse(toFields(given));
@@ -58,8 +61,17 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   checkSettings(settings, report);
   const folder = folderOf(given.get("upstream.override"), options.cwd, file);
   const overrides = readOverrides(settings.upstream.overrides, { ...options, folder }, report);
+  const privateModules = readPrivateRules(
+    rules?.value,
+    { ...options, folder: folderOf(rules, options.cwd, file), noProxy: settings.upstream.noProxy },
+    report,
+  );
   if (problems.length > 0) throw invalid(problems);
-  return { config: { ...settings, upstream: { ...settings.upstream, overrides } }, file: file?.name, given };
+  return {
+    config: { ...settings, privateModules, upstream: { ...settings.upstream, overrides } },
+    file: file?.name,
+    given,
+  };
 }
 
 function invalid(problems: readonly string[]): SluiceError {

@@ -3,6 +3,7 @@ import { load, type Input } from "../../test/support/config.ts";
 
 const upstream =
   '[upstream]\nchain = "https://proxy.example.com/go"\n[[upstream.override]]\nurl = "https://proxy.example.com/go"\n';
+const rule = '[[private]]\npattern = "git.corp.example/team"\n';
 const notADuration = 'is not a duration; write a number with a unit, such as "250ms", "60s", "10m" or "24h"';
 const notASize = 'is not a size; write a number with a unit, such as "512KiB", "256MiB" or "1GiB"';
 const notAnAddress = "is not an address to listen on; write host:port, such as 127.0.0.1:3000, [::1]:3000 or :3000";
@@ -36,8 +37,9 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [{ file: "[sever]" }, "conf/sluice.toml:1: [sever] is not known; did you mean [server]?"],
   [
     { file: "[database]" },
-    "conf/sluice.toml:1: [database] is not known; the tables are [server], [store], [freshness], [fetch], [upstream], [log]",
+    "conf/sluice.toml:1: [database] is not known; the tables are [server], [store], [freshness], [fetch], [upstream], [git], [log], [[private]]",
   ],
+  [{ file: "[privat]" }, "conf/sluice.toml:1: [privat] is not known; did you mean [[private]]?"],
   [{ file: 'listen = ":1"' }, "conf/sluice.toml:1: listen is not known; it belongs below [server]"],
   [{ file: "server = 1" }, "conf/sluice.toml:1: server is not a table; write [server] and its settings below it"],
   [{ file: "[[server]]" }, "conf/sluice.toml: server is not a table; write [server] and its settings below it"],
@@ -195,6 +197,109 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [
     { file: `${upstream}password_env = "T"\npassword_file = "t"`, env: { T: "hunter2" } },
     "conf/sluice.toml:5: [[upstream.override]] password_env stands beside password_file; keep one of them",
+  ],
+  // Private modules
+  [
+    { file: '[private]\npattern = "a.example"' },
+    "conf/sluice.toml:1: [[private]] pattern stands in no list of tables; write [[private]] before it",
+  ],
+  [
+    { env: { SLUICE_PRIVATE: "hunter2" } },
+    "env SLUICE_PRIVATE: [[private]] pattern stands in no list of tables; write [[private]] before it",
+  ],
+  [
+    { file: '[[private]]\nurl = "https://git.example.com/{path}.git"' },
+    "conf/sluice.toml:1: [[private]] pattern is missing; write the module paths that are private, such as git.example.com/team",
+  ],
+  [
+    { file: '[[private]]\npattern = "a.example, b.example"' },
+    'conf/sluice.toml:2: [[private]] pattern = "a.example, b.example" has a blank in the pattern " b.example", which then matches nothing; separate patterns by a comma alone',
+  ],
+  [
+    { file: '[[private]]\nmodules = "a.example"\npattern = "a.example"' },
+    "conf/sluice.toml:2: [[private]] has no modules; did you mean pattern?",
+  ],
+  [
+    { file: `${rule}host = "git.example.com"\nurl = "https://git.example.com/{path}"` },
+    "conf/sluice.toml:3: [[private]] host stands beside url; keep one of them",
+  ],
+  [
+    { file: `${rule}host = "https://git.example.com"` },
+    'conf/sluice.toml:3: [[private]] host = "https://git.example.com" is not the name of a host; write it like git.example.com, with a port where it needs one',
+  ],
+  [
+    { file: `${rule}url = "https://me:hunter2@git.example.com/{path}"` },
+    "conf/sluice.toml:3: [[private]] url has a user name or password in it; write credential = { … } instead",
+  ],
+  [
+    { file: `${rule}url = "git@git.example.com:{path}"` },
+    "conf/sluice.toml:3: [[private]] url is no address of repositories; write https://git.example.com/{path}.git or ssh://git@git.example.com/{path}.git",
+  ],
+  [
+    { file: `${rule}url = "https://git.example.com/{name}.git"` },
+    'conf/sluice.toml:3: [[private]] url cannot be used: the repository override "git.corp.example/team" has {name} in its url; there are {host}, {path} and {rest}',
+  ],
+  [
+    { file: `${rule}ca_file = "ca.pem"`, files: { "/srv/app/conf/ca.pem": "hunter2" } },
+    'conf/sluice.toml:3: [[private]] ca_file = "ca.pem" holds no certificate in PEM form',
+  ],
+  // Credentials
+  [{ file: `${rule}credential = "hunter2"` }, "conf/sluice.toml:3: [[private]] credential is not a table"],
+  [
+    { file: `${rule}credential = { token = "hunter2" }` },
+    'conf/sluice.toml:3: credential of [[private]] has no token; did you mean file?\nconf/sluice.toml:3: [[private]] credential has neither file, env nor command; write where the secret is, such as file = "token"',
+  ],
+  [
+    { file: `${rule}credential = { kind = "hunter2", env = "T" }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.kind is not one of its values; write token, password, ssh or github_app",
+  ],
+  [
+    { file: `${rule}credential = { env = "hunter2" }` },
+    "conf/sluice.toml:3: [[private]] credential.env names an environment variable that is not set",
+  ],
+  [
+    { file: `${rule}credential = { file = "hunter2" }` },
+    "conf/sluice.toml:3: [[private]] credential.file does not exist; check the path",
+  ],
+  [
+    { file: `${rule}credential = { file = "t" }`, files: { "/srv/app/conf/t": "\n" } },
+    "conf/sluice.toml:3: [[private]] credential.file is empty",
+  ],
+  [
+    { file: `${rule}credential = { env = "T", command = ["cat", "hunter2"] }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.command stands beside env; keep one of them",
+  ],
+  [
+    { file: `${rule}credential = { command = "cat hunter2" }` },
+    'conf/sluice.toml:3: [[private]] credential.command is not a list; write ["program", "argument"]',
+  ],
+  [
+    { file: `${rule}credential = { kind = "password", env = "T" }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.username is missing; write the user name that the password is for",
+  ],
+  [
+    { file: `${rule}credential = { kind = "ssh", env = "T" }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.known_hosts is missing; name a file with the host's keys, as `ssh-keyscan git.example.com` prints them",
+  ],
+  [
+    { file: `${rule}credential = { kind = "ssh", env = "T", known_hosts = "k" }`, env: { T: "x" } },
+    'conf/sluice.toml:3: [[private]] credential.known_hosts = "k" does not exist; check the path',
+  ],
+  [
+    { file: `${rule}credential = { env = "T", app_id = 1 }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.app_id is nothing that the kind token has; take it out, or write another kind",
+  ],
+  [
+    { file: `${rule}credential = { kind = "github_app", env = "T", app_id = 1 }`, env: { T: "x" } },
+    "conf/sluice.toml:3: [[private]] credential.installation_id is missing; it is the last part of the URL of the installation's settings",
+  ],
+  [
+    { file: `${rule}url = "ssh://git@git.example.com/{path}"\ncredential = { env = "T" }`, env: { T: "x" } },
+    "conf/sluice.toml:4: [[private]] credential.kind is nothing that SSH knows; write ssh, or url with https:",
+  ],
+  [
+    { file: '[[private]]\npattern = "*/team"\ncredential = { env = "T" }', env: { T: "x" } },
+    'conf/sluice.toml:2: [[private]] pattern = "*/team" matches hosts of others with "*/team", which would be sent the credential; name the host, such as git.example.com/*, or write host or url',
   ],
 ];
 

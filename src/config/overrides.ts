@@ -6,7 +6,7 @@ import { Secret } from "../core/secret.ts";
 
 export type ReadFile = (path: string) => string;
 
-interface Surroundings {
+export interface Surroundings {
   readonly env: Environment;
   /** From where relative paths count. */
   readonly folder: string;
@@ -50,7 +50,7 @@ function readPassword(override: Override, index: number, around: Surroundings, r
   return password === undefined ? undefined : new Secret(password);
 }
 
-function readNamedFile(
+export function readNamedFile(
   name: string | undefined,
   around: Surroundings,
   fail: (problem: string) => void,

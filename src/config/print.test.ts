@@ -21,6 +21,7 @@ it("shows every value with its origin", () => {
     'chain = "https://a.example.com|https://b.example.com,direct"  # --chain',
     'private = "corp.example.com"                                  # env GOPRIVATE',
     'no_proxy = "corp.example.com"                                 # env GOPRIVATE',
+    "[git]",
     "[log]",
   ]);
 });

@@ -2,13 +2,13 @@ import type { Given } from "./gather.ts";
 import type { LoadedConfig } from "./load.ts";
 import { formatOrigin } from "./origin.ts";
 import { printableChain } from "./checks.ts";
-import { overrideSection, sections, settingPath, type Section } from "./settings.ts";
-import { isTable } from "./file.ts";
+import { credentialSection, overrideSection, privateSection, sections, settingPath, type Section } from "./settings.ts";
+import { isTable, type Table } from "./file.ts";
 
 /** The settings in force as a TOML file, with the origin of each as a comment. Nothing secret is in it. */
 export function printConfig({ given }: LoadedConfig): string {
   const blocks = sections.map((section) => printSection(section, given));
-  return `${[...blocks, ...printOverrides(given.get("upstream.override"))].join("\n\n")}\n`;
+  return `${[...blocks, ...printOverrides(given.get("upstream.override")), ...printPrivate(given.get("private"))].join("\n\n")}\n`;
 }
 
 function printSection({ name, settings }: Section, given: ReadonlyMap<string, Given>): string {
@@ -34,6 +34,30 @@ function printOverrides(given: Given | undefined): string[] {
       .map(({ key }) => printSetting(key, table[key]));
     return [`[[${overrideSection.name}]]  # ${formatOrigin(origin)}`, ...lines].join("\n");
   });
+}
+
+function printPrivate(given: Given | undefined): string[] {
+  if (!Array.isArray(given?.value)) return [];
+  const { origin, value: tables } = given;
+  return tables.filter(isTable).map((table) => {
+    const lines = privateSection.settings
+      .filter(({ key, kind }) => table[key] !== undefined && kind !== "table")
+      .map(({ key }) => `${key} = ${JSON.stringify(table[key])}`);
+    const credential = isTable(table["credential"]) ? [`credential = ${printCredential(table["credential"])}`] : [];
+    return [`[[${privateSection.name}]]  # ${formatOrigin(origin)}`, ...lines, ...credential].join("\n");
+  });
+}
+
+/** Where the secret is, not what it is. The arguments of a command may be secrets, too. */
+function printCredential(credential: Table): string {
+  const fields = credentialSection.settings.flatMap(({ key }) => {
+    const value = credential[key];
+    if (value === undefined) return [];
+    const shown =
+      key === "command" && Array.isArray(value) ? [value[0], ...value.slice(1).map(() => "[hidden]")] : value;
+    return [`${key} = ${JSON.stringify(shown)}`];
+  });
+  return `{ ${fields.join(", ")} }`;
 }
 
 function printSetting(key: string, value: unknown): string {

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import type { Secret } from "../core/secret.ts";
+import type { PrivateModules } from "./private.ts";
 import * as value from "./values.ts";
 
 /** What the file, the environment, the flags and the documentation call a setting, and what it means. */
 export interface SettingFacts {
-  readonly kind: "text" | "choice" | "boolean" | "integer" | "duration" | "size" | "path" | "list" | "tables";
+  readonly kind: "table" | "text" | "choice" | "boolean" | "integer" | "duration" | "size" | "path" | "list" | "tables";
   /** As it would stand in the file. Without one the setting is optional, or its default is made by the loader. */
   readonly default?: string | number | boolean | readonly string[] | undefined;
   /** What the documentation says where `default` does not tell. */
@@ -37,6 +38,100 @@ function setting<Schema extends z.ZodType>(schema: Schema, facts: SettingFacts):
 function section<Shape extends z.core.$ZodLooseShape>(doc: string, shape: Shape) {
   return z.object(shape, { error: "is not a table" }).register(sectionDocs, { doc });
 }
+
+/** The `credential` of one `[[private]]`. */
+export const credentialSchema = section(
+  "Who Sluice is to the host of private modules: the table `credential` of `[[private]]`.",
+  {
+    kind: setting(value.choice(["token", "password", "ssh", "github_app"]).default("token"), {
+      kind: "choice",
+      defaultDoc: '`"token"`',
+      hidden: true,
+      synonyms: ["type"],
+      doc: "`token` and `password` are sent as Basic authorization over HTTPS, `ssh` is a key, `github_app` makes tokens of its own.",
+    }),
+    file: setting(value.path().optional(), {
+      kind: "path",
+      hidden: true,
+      synonyms: ["password", "secret", "token", "key", "token_file", "password_file", "key_file", "path"],
+      doc: "File with the token, password or private key. It is read at each use, so a new one needs no restart. Line ends at its end do not count.",
+    }),
+    env: setting(value.text().optional(), {
+      kind: "text",
+      hidden: true,
+      synonyms: ["token_env", "password_env", "key_env", "variable"],
+      doc: "Name of the environment variable with it.",
+    }),
+    command: setting(value.words().optional(), {
+      kind: "list",
+      hidden: true,
+      synonyms: ["cmd", "exec", "helper"],
+      doc: "Program and arguments, without a shell, that print it. Run again after 5 minutes, or when the host refuses what it printed.",
+    }),
+    username: setting(value.text().optional(), {
+      kind: "text",
+      defaultDoc: '`"x-access-token"` for a token',
+      hidden: true,
+      synonyms: ["user", "login"],
+      doc: "User name for Basic authorization.",
+    }),
+    knownHosts: setting(value.path().optional(), {
+      kind: "path",
+      synonyms: ["known_hosts_file"],
+      doc: "For `ssh`: file with the host's keys, as `ssh-keyscan` prints them. A host that is not in it, or has another key, is refused.",
+    }),
+    appId: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "For `github_app`: the App's ID." }),
+    installationId: setting(value.integer({ min: 1 }).optional(), {
+      kind: "integer",
+      doc: "For `github_app`: the ID of the App's installation in the organization.",
+    }),
+    apiUrl: setting(value.text().optional(), {
+      kind: "text",
+      defaultDoc: '`"https://api.github.com"`',
+      doc: "For `github_app`: the API of a GitHub server of your own, such as `https://github.example.com/api/v3`.",
+    }),
+  },
+);
+
+/** One `[[private]]`. */
+export const privateSchema = section(
+  "Modules that are private: where they are, and who Sluice is there. Their names are never sent to any upstream. May be repeated; the first that matches counts. In the environment: `SLUICE_PRIVATE`, the same list as inline TOML.",
+  {
+    pattern: setting(
+      value
+        .text({ missing: "is missing; write the module paths that are private, such as git.example.com/team" })
+        .min(1, {
+          error: "is empty; write the module paths that are private, such as git.example.com/team",
+        }),
+      {
+        kind: "text",
+        synonyms: ["patterns", "module", "modules", "path", "prefix"],
+        doc: "Comma-separated patterns of module paths, in the grammar of `GOPRIVATE`. With `host`, `url` or an SSH key, what a pattern with a glob at its end spells out is the root of a repository; `/**` at its end is any depth.",
+      },
+    ),
+    host: setting(value.text().optional(), {
+      kind: "text",
+      synonyms: ["server"],
+      doc: "The git host that has them, when it is not the module path's own, or when that one has no go-import meta tags. Short for `url`.",
+    }),
+    url: setting(value.text().optional(), {
+      kind: "text",
+      hidden: true,
+      synonyms: ["repo", "repository", "remote"],
+      doc: "Where their repositories are, such as `ssh://git@git.example.com:2222/{path}.git`. `{host}` is the first element of the repository's root, `{path}` are the others, `{rest}` those that the pattern does not spell out. Without one of these it is one repository for all. Default: as `go` finds it.",
+    }),
+    caFile: setting(value.path().optional(), {
+      kind: "path",
+      doc: "PEM file of certificate authorities to trust for git hosts, besides the system's.",
+    }),
+    credential: setting(credentialSchema.optional(), {
+      kind: "table",
+      hidden: true,
+      synonyms: ["credentials", "auth", "token", "password"],
+      doc: "Who Sluice is there, see below. Default: what `.netrc` of Sluice's user says of the host.",
+    }),
+  },
+);
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
@@ -255,6 +350,56 @@ export const configSchema = z.object({
       doc: "What is different for single upstreams, see below. In the environment: the same list as inline TOML.",
     }),
   }),
+  git: section("Modules straight from their repositories: `direct` in the chain, and private modules.", {
+    enabled: setting(value.flag(), {
+      kind: "boolean",
+      default: true,
+      doc: "Without it, `direct` is the end of the chain, and private modules are served only when they are stored.",
+    }),
+    binary: setting(value.text().min(1, { error: "is empty; write the name or path of git" }), {
+      kind: "text",
+      default: "git",
+      synonyms: ["executable", "path", "command"],
+      doc: "The program, 2.39 or later: a name that is looked up in `PATH`, or an absolute path.",
+    }),
+    concurrency: setting(value.integer({ min: 1, max: 1000 }), {
+      kind: "integer",
+      default: 8,
+      doc: "Repositories that are fetched at the same time. One repository is fetched once for any number of clients.",
+    }),
+    fetchTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "10m",
+      synonyms: ["timeout"],
+      doc: "How long one fetch of a repository may take.",
+    }),
+    refsTtlMs: setting(value.duration(), {
+      kind: "duration",
+      default: "10s",
+      doc: "How long a repository's branches and tags are believed without asking again. One that is not among them is asked for at once.",
+    }),
+    discoveryTtlMs: setting(value.duration(), {
+      kind: "duration",
+      default: "10m",
+      synonyms: ["ttl"],
+      doc: "How long Sluice remembers which repository a module path belongs to.",
+    }),
+    discoveryTimeoutMs: setting(value.duration({ min: 1 }), {
+      kind: "duration",
+      default: "30s",
+      doc: "How long a host may take for one page of go-import meta tags.",
+    }),
+    insecure: setting(value.text(), {
+      kind: "text",
+      defaultDoc: "`GOINSECURE` of Sluice's own environment, else empty",
+      doc: "Patterns of module paths that may come over plain HTTP or from hosts with any certificate, in the grammar of `GOINSECURE`.",
+    }),
+    vcs: setting(value.text(), {
+      kind: "text",
+      defaultDoc: "`GOVCS` of Sluice's own environment, else Go's default",
+      doc: "Which version control systems may be used for which modules, in the grammar of `GOVCS`. Sluice has git only.",
+    }),
+  }),
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
       kind: "choice",
@@ -275,6 +420,8 @@ export const configSchema = z.object({
 /** What the schema makes of everything that was written. */
 export type Settings = z.infer<typeof configSchema>;
 export type Override = z.infer<typeof overrideSchema>;
+export type PrivateRule = z.infer<typeof privateSchema>;
+export type CredentialSettings = z.infer<typeof credentialSchema>;
 
 /** What is different for one upstream, its files read. */
 export type UpstreamOverride = Override & {
@@ -292,4 +439,6 @@ export type Config = Readonly<Omit<Settings, "upstream">> & {
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
     readonly overrides: readonly UpstreamOverride[];
   };
+  /** Of all `[[private]]`, and what the environment says is private. */
+  readonly privateModules: PrivateModules;
 };

@@ -1,15 +1,23 @@
 import type { z } from "zod";
-import { configSchema, overrideSchema, sectionDocs, settingFacts, type SettingFacts } from "./schema.ts";
+import {
+  configSchema,
+  credentialSchema,
+  overrideSchema,
+  privateSchema,
+  sectionDocs,
+  settingFacts,
+  type SettingFacts,
+} from "./schema.ts";
 
 /** One setting, with every name it has. */
 export interface Setting extends SettingFacts {
-  /** As the person who writes a file sees it: `server` or `upstream.override`. */
+  /** As the person who writes a file sees it: `server`, `upstream.override` or `private.credential`. */
   readonly section: string;
   /** In the file, such as `shutdown_timeout`. */
   readonly key: string;
   /** In `Config`, such as `shutdownTimeoutMs`. */
   readonly field: string;
-  /** Environment variables, the one to recommend first. None inside `[[upstream.override]]`. */
+  /** Environment variables, the one to recommend first. None inside tables that are repeated. */
   readonly envNames: readonly string[];
   readonly schema: z.ZodType;
 }
@@ -25,22 +33,35 @@ export const goFallbacks = {
   "upstream.chain": "GOPROXY",
   "upstream.private": "GOPRIVATE",
   "upstream.no_proxy": "GONOPROXY",
+  "git.insecure": "GOINSECURE",
+  "git.vcs": "GOVCS",
 } as const;
 
 /** Read before everything else, so it is no setting. */
 export const configFileEnv = "SLUICE_CONFIG";
+
+/** All of `[[private]]` as inline TOML. */
+export const privateEnv = "SLUICE_PRIVATE";
 
 export const sections: readonly Section[] = Object.entries(configSchema.shape).map(([name, schema]) =>
   section(name, schema),
 );
 
 export const overrideSection: Section = section("upstream.override", overrideSchema);
+export const privateSection: Section = section("private", privateSchema);
+export const credentialSection: Section = section("private.credential", credentialSchema);
+
+const repeated = [overrideSection, privateSection, credentialSection];
+
+/** The list of tables that a setting stands in, by its path in the file; undefined for one that stands in a plain table. */
+export function listOf({ section }: Setting): string | undefined {
+  if (section === overrideSection.name) return section;
+  return section === privateSection.name || section === credentialSection.name ? privateSection.name : undefined;
+}
 
 /** By `section.key`. */
 export function findSetting(path: string): Setting {
-  const found = [...sections, overrideSection]
-    .flatMap(({ settings }) => settings)
-    .find((one) => settingPath(one) === path);
+  const found = [...sections, ...repeated].flatMap(({ settings }) => settings).find((one) => settingPath(one) === path);
   if (found === undefined) throw new TypeError(`there is no setting ${path}`);
   return found;
 }
@@ -59,7 +80,7 @@ function setting(section: string, field: string, schema: z.ZodType): Setting {
   if (facts === undefined) throw new TypeError(`the setting ${section}.${field} is not documented`);
   const key = facts.key ?? fileKey(field, facts.kind);
   const longEnv = `SLUICE_${section}_${key}`.toUpperCase();
-  const envNames = section.includes(".") ? [] : [...new Set([facts.env ?? longEnv, longEnv])];
+  const envNames = section.includes(".") || section === "private" ? [] : [...new Set([facts.env ?? longEnv, longEnv])];
   return { ...facts, section, key, field, envNames, schema };
 }
 

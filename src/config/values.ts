@@ -57,6 +57,12 @@ export function size() {
   return z.string({ error: sizeHint }).transform((value, context) => tryParseSize(value) ?? fail(context, sizeHint));
 }
 
+/** A program and its arguments. */
+export function words() {
+  const error = 'is not a list; write ["program", "argument"]';
+  return z.tuple([text().min(1, { error: "is empty; write the name of a program" })], text(), { error });
+}
+
 export function listenAddress() {
   return text().transform((value, context): ListenAddress => {
     const [, bracketed, plain, digits = ""] = /^(?:\[([^\]]*)\]|([^:[\]/\s]*)):(\d{1,5})$/.exec(value) ?? [];

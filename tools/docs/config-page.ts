@@ -1,4 +1,11 @@
-import { overrideSection, sections, type Section, type Setting } from "../../src/config/settings.ts";
+import {
+  credentialSection,
+  overrideSection,
+  privateSection,
+  sections,
+  type Section,
+  type Setting,
+} from "../../src/config/settings.ts";
 import { exampleConfig } from "./example-config.ts";
 import { generatedNotice, table } from "./table.ts";
 
@@ -12,7 +19,7 @@ Sluice starts without any configuration. Every setting can come from four places
 1. a flag: \`sluice serve --listen :8080\`
 2. an environment variable: \`SLUICE_LISTEN=:8080\`. An empty one counts as not set.
 3. a TOML file, named by \`--config FILE\` or \`SLUICE_CONFIG=FILE\`
-4. its default; for three of them that is a variable of Go (\`GOPROXY\`, \`GOPRIVATE\`, \`GONOPROXY\`) in Sluice's own environment
+4. its default; for some of them that is a variable of Go (\`GOPROXY\`, \`GOPRIVATE\`, \`GONOPROXY\`, \`GOINSECURE\`, \`GOVCS\`) in Sluice's own environment
 
 \`sluice config check\` says what is wrong, \`sluice config print\` prints every setting with the place it came from, as TOML and
 without secrets. Both take the flags, environment and file that \`serve\` does. What Sluice does not know (a key, a table, a flag,
@@ -32,12 +39,18 @@ ${table(
   ],
 )}
 
-Passwords and tokens never stand in the file: it names another file (\`password_file\`) or a variable (\`password_env\`). User info
+Passwords and tokens never stand in the file: it names another file (\`password_file\`) or a variable (\`password_env\`), and for private modules a command, too. User info
 in a URL of the chain (\`https://user:password@host\`) works as it does for \`go\`; write it in the environment, not in the file.
 
 ${sections.map((section) => sectionPart(section, `[${section.name}]`)).join("\n\n")}
 
 ${sectionPart(overrideSection, `[[${overrideSection.name}]]`)}
+
+${sectionPart(privateSection, `[[${privateSection.name}]]`)}
+
+${sectionPart(credentialSection, "credential")}
+
+[Private modules](private-modules.md) has what to write for GitHub, GitLab, Gitea and plain SSH.
 
 ## Variables that others know too
 
@@ -48,6 +61,12 @@ ${table(
     [
       "`GOPROXY`, `GOPRIVATE`, `GONOPROXY`",
       "Defaults of `upstream.chain`, `upstream.private` and `upstream.no_proxy`.",
+    ],
+    ["`GOINSECURE`, `GOVCS`", "Defaults of `git.insecure` and `git.vcs`."],
+    ["`SLUICE_PRIVATE`", "All of `[[private]]`, as a list of inline tables of TOML."],
+    [
+      "`NETRC`, `HOME`",
+      "Where `.netrc` is, whose entries are used for https hosts that no credential of `[[private]]` is about.",
     ],
     ["`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`", "Forward proxy for requests to upstreams, by Go's rules."],
     ["`SSL_CERT_FILE`, `SSL_CERT_DIR`", "Certificate authorities to trust instead of the system's."],

@@ -33,6 +33,15 @@ ca_file = "corp-ca.pem"
 not_found_status = [403]
 first_byte_timeout = "20s"
 
+# Modules of the company come from its own git host; the key is one that may only read.
+[[private]]
+pattern = "git.corp.example.com"
+credential = { kind = "ssh", file = "id_ed25519", known_hosts = "known_hosts" }
+
+[[private]]
+pattern = "github.com/corp-example/*"
+credential = { env = "GITHUB_TOKEN" }
+
 [log]
 level = "info"
 format = "json"
