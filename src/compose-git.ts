@@ -2,8 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
-import { isSluiceError } from "./core/errors.ts";
-import type { Events, FetchContext, ModuleStore, Source } from "./core/ports.ts";
+import type { Events, ModuleStore, Source } from "./core/ports.ts";
 import type { createDnsCache } from "./net/dns-cache.ts";
 import type { Egress } from "./net/egress.ts";
 import { createHttpClient } from "./net/http-client.ts";
@@ -17,8 +16,10 @@ import { createCredentials } from "./sources/git/credentials/credentials.ts";
 import { removeLeftKeys } from "./sources/git/credentials/leftovers.ts";
 import { createDiscovery } from "./sources/git/discovery/discovery.ts";
 import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
-import { createMirrors, type Mirrors } from "./sources/git/mirror.ts";
+import { createMirrors } from "./sources/git/mirror.ts";
 import { createModSources } from "./sources/git/mod-source.ts";
+import { createRemoteStatus, createRepositoryProbe } from "./sources/git/probe.ts";
+import type { GitAccess } from "./sources/git/remote-host.ts";
 import { createStoredPins } from "./sources/git/pins.ts";
 import { createGitSource } from "./sources/git/source.ts";
 
@@ -64,25 +65,22 @@ export function composeGit(config: Config, parts: GitParts): Source {
   });
   const git = createGitCommand({ home: join(folder, "home"), env: process.env });
   const isNamedHost = createNamedHosts({ patterns: [upstream.private, upstream.noProxy], hosts: [] });
-  const probeStatus = async (url: string, signal: AbortSignal): Promise<number> => {
-    const response = await http.get({ url: new URL(url), signal, maxBytes: 1024 * 1024, mayBePrivate: isNamedHost });
-    response.discard();
-    return response.status;
-  };
+  const status = createRemoteStatus({ http, isNamedHost });
   const credentials = createCredentials({ rules: [], env: process.env, http, clock });
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
   let keysReady: Promise<void> | undefined;
+  const access = async (url: string): Promise<GitAccess> => {
+    await (keysReady ??= prepareKeys(keyFolder));
+    return readAccess(url);
+  };
   const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
   const mirrors = createMirrors({
     folder,
     git,
-    access: async (url) => {
-      await (keysReady ??= prepareKeys(keyFolder));
-      return readAccess(url);
-    },
+    access,
     onRefused: (url) => credentials.refused(new URL(url)),
-    probe: probeStatus,
+    probe: status,
     events,
     clock,
     concurrency: fetches,
@@ -100,7 +98,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const discovery = createDiscovery({
     http,
     clock,
-    probe: (url, context) => isRepository(mirrors, url, context),
+    probe: createRepositoryProbe({ git, access, status }),
     isNamedHost,
     checkAddress: createAddressGuard({ dns, egress }),
     privatePatterns: upstream.private,
@@ -147,14 +145,4 @@ export function composeGit(config: Config, parts: GitParts): Source {
 async function prepareKeys(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await removeLeftKeys(folder);
-}
-
-async function isRepository(mirrors: Mirrors, url: string, context: FetchContext): Promise<boolean> {
-  try {
-    await mirrors.open(url, context).refs();
-    return true;
-  } catch (error) {
-    if (isSluiceError(error, "not_found")) return false;
-    throw error;
-  }
 }

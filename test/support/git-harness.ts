@@ -10,7 +10,8 @@ import { escapePath, escapeVersion, parseModulePath } from "../../src/protocol/m
 import { hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { type Archiver, createArchiver } from "../../src/sources/git/archive.ts";
 import { createGitCommand } from "../../src/sources/git/command.ts";
-import { createMirrors, type GitAccess, type Mirrors } from "../../src/sources/git/mirror.ts";
+import { createMirrors, type Mirrors } from "../../src/sources/git/mirror.ts";
+import type { GitAccess } from "../../src/sources/git/remote-host.ts";
 import type { Pins } from "../../src/sources/git/pins.ts";
 import { createGitSource } from "../../src/sources/git/source.ts";
 

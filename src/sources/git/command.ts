@@ -34,7 +34,7 @@ export interface GitRun {
   /** Of standard output. */
   readonly maxBytes?: number;
   /** The process and its group, right after its start. */
-  readonly onStart?: (pid: number) => void;
+  readonly onStart?: ((pid: number) => void) | undefined;
 }
 
 /** The one way to start git: no prompts, no hooks, no settings of the machine, bounded time and output, its whole group ended. */

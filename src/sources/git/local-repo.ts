@@ -13,7 +13,7 @@ export class LocalRepo {
   #gathered: Gathered | undefined;
   readonly #commits = new LRUCache<string, GitCommit>({ max: 2_000 });
   readonly #blobs = new LRUCache<string, { readonly content: Uint8Array | undefined }>({
-    maxSize: 4 * 1024 * 1024,
+    maxSize: 1024 * 1024,
     sizeCalculation: ({ content }) => 200 + (content?.length ?? 0),
   });
 

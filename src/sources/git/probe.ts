@@ -3,7 +3,7 @@ import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
 import type { ProbeRepository } from "./discovery/location.ts";
 import { remoteFailure } from "./failure.ts";
-import type { GitAccess } from "./mirror.ts";
+import type { GitAccess } from "./remote-host.ts";
 
 /** The status of a plain GET of an http(s) remote, or undefined when there is no answer. */
 export type RemoteStatus = (url: string, signal: AbortSignal) => Promise<number | undefined>;

@@ -1,4 +1,4 @@
-import type { GitAccess } from "../mirror.ts";
+import type { GitAccess } from "../remote-host.ts";
 import type { HttpCredentials } from "../discovery/pages.ts";
 import type { Credentials } from "./credential.ts";
 import { gitEnvironment } from "./git-environment.ts";
