@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
@@ -36,18 +36,14 @@ export interface GitParts {
   readonly isNeeded: boolean;
 }
 
-/** Repositories that are fetched at the same time. */
-const fetches = 8;
 /** Archives that are made at the same time. */
 const archives = 2;
-const refsTtlMs = 10_000;
-const webTimeoutMs = 30_000;
 
 /** Builds the source of modules straight from git: discovery, mirrors below the data folder, archives. */
 export function composeGit(config: Config, parts: GitParts): Source {
   const { events, log, store, egress, dns, trust } = parts;
   const clock = systemClock;
-  const { upstream, fetch } = config;
+  const { upstream, fetch, privateModules } = config;
   const folder = join(config.store.dataDir, "git");
   const http = createHttpClient({
     ca: trust.certificates,
@@ -60,18 +56,26 @@ export function composeGit(config: Config, parts: GitParts): Source {
       connectMs: upstream.connectTimeoutMs,
       firstByteMs: upstream.firstByteTimeoutMs,
       idleBodyMs: upstream.idleTimeoutMs,
-      totalMs: webTimeoutMs,
+      totalMs: config.git.discoveryTimeoutMs,
     },
   });
-  const git = createGitCommand({ home: join(folder, "home"), env: process.env });
-  const isNamedHost = createNamedHosts({ patterns: [upstream.private, upstream.noProxy], hosts: [] });
+  const git = createGitCommand({
+    home: join(folder, "home"),
+    env: process.env,
+    executable: config.git.binary,
+    caFile: privateModules.authorities.length === 0 ? undefined : join(folder, caFileName),
+  });
+  const isNamedHost = createNamedHosts({
+    patterns: [upstream.private, privateModules.patterns],
+    hosts: privateModules.hosts,
+  });
   const status = createRemoteStatus({ http, isNamedHost });
-  const credentials = createCredentials({ rules: [], env: process.env, http, clock });
+  const credentials = createCredentials({ rules: privateModules.credentials, env: process.env, http, clock });
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
-  let keysReady: Promise<void> | undefined;
+  let isReady: Promise<void> | undefined;
   const access = async (url: string): Promise<GitAccess> => {
-    await (keysReady ??= prepareKeys(keyFolder));
+    await (isReady ??= prepare({ folder, keyFolder, trust }));
     return readAccess(url);
   };
   const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
@@ -83,11 +87,11 @@ export function composeGit(config: Config, parts: GitParts): Source {
     probe: status,
     events,
     clock,
-    concurrency: fetches,
+    concurrency: config.git.concurrency,
     maxWaiting: upstream.maxWaiting,
     maxWaitMs: fetch.clientWaitMs,
-    fetchTimeoutMs: fetch.totalTimeoutMs,
-    refsTtlMs,
+    fetchTimeoutMs: config.git.fetchTimeoutMs,
+    refsTtlMs: config.git.refsTtlMs,
   });
   const archiver = createArchiver({
     git,
@@ -101,9 +105,11 @@ export function composeGit(config: Config, parts: GitParts): Source {
     probe: createRepositoryProbe({ git, access, status }),
     isNamedHost,
     checkAddress: createAddressGuard({ dns, egress }),
-    privatePatterns: upstream.private,
-    insecurePatterns: process.env["GOINSECURE"] ?? "",
-    govcs: process.env["GOVCS"] ?? "",
+    overrides: privateModules.overrides,
+    privatePatterns: [upstream.private, privateModules.patterns].filter((list) => list !== "").join(","),
+    insecurePatterns: config.git.insecure,
+    govcs: config.git.vcs,
+    times: { ttlMs: config.git.discoveryTtlMs },
     credentials: httpCredentials(credentials),
   });
   const proxies = createModSources({
@@ -142,7 +148,19 @@ export function composeGit(config: Config, parts: GitParts): Source {
   };
 }
 
-async function prepareKeys(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await removeLeftKeys(folder);
+const caFileName = "authorities.pem";
+
+/** Before the first word with a host. */
+async function prepare({
+  folder,
+  keyFolder,
+  trust,
+}: {
+  folder: string;
+  keyFolder: string;
+  trust: Trust;
+}): Promise<void> {
+  await mkdir(keyFolder, { recursive: true, mode: 0o700 });
+  await removeLeftKeys(keyFolder);
+  await writeFile(join(folder, caFileName), trust.certificates.join("\n"));
 }

@@ -28,13 +28,15 @@ export function composeSources(config: Config, parts: SourceParts): Source {
   const { events, log } = parts;
   const trust = loadTrust({ env: process.env });
   for (const problem of trust.problems) log.logger.warn(problem);
+  const { patterns, authorities } = config.privateModules;
+  const gitTrust = authorities.reduce((sum, { pem, file }) => withExtraCa(sum, pem, file), trust);
   const shared = { trust, egress: createEgress(process.env), dns: createDnsCache() };
   const entries = parseChain(config.upstream.chain);
-  const isNeeded = config.upstream.noProxy !== "" || entries.at(-1)?.name === "direct";
+  const isNeeded = patterns !== "" || entries.at(-1)?.name === "direct";
   return createChain({
     entries,
-    direct: composeGit(config, { ...parts, ...shared, isNeeded }),
-    privateRules: createPrivateRules(config.upstream.noProxy),
+    ...(config.git.enabled ? { direct: composeGit(config, { ...parts, ...shared, trust: gitTrust, isNeeded }) } : {}),
+    privateRules: createPrivateRules(patterns),
     open: (entry) =>
       entry.kind === "file"
         ? createFileSource({ name: entry.name, folder: entry.folder, events, clock: systemClock })

@@ -10,6 +10,8 @@ export interface GitAccess {
   readonly hasCredential: boolean;
   /** Takes away what was made for it, such as a key file. */
   readonly dispose: () => Promise<void>;
+  /** For SSH: why the host's key was refused, with its fingerprint and what to do. Undefined when that cannot be found out. */
+  readonly explainHostKey?: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
 }
 
 export interface RemoteHostOptions {
@@ -68,7 +70,7 @@ export class RemoteHost {
   async #runOnce(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
     const { git, url, closing, access, events, clock } = this.#parts;
     const startedAt = clock.now();
-    const { env, hasCredential, dispose } = await access(url);
+    const { env, hasCredential, dispose, explainHostKey } = await access(url);
     let outcome = "ok";
     try {
       return await git.run({
@@ -82,7 +84,7 @@ export class RemoteHost {
         onStart: run.onStart,
       });
     } catch (error) {
-      const told = await this.#tellFailure(error, hasCredential);
+      const told = (await this.#tellHostKey(error, explainHostKey)) ?? (await this.#tellFailure(error, hasCredential));
       outcome = isSluiceError(told) ? told.code : "damaged";
       throw told;
     } finally {
@@ -90,6 +92,15 @@ export class RemoteHost {
       const durationMs = clock.now() - startedAt;
       events.emit({ type: "git_fetch", repository: url, kind, outcome, durationMs });
     }
+  }
+
+  /** Undefined when it is something else that went wrong. */
+  async #tellHostKey(error: unknown, explain: GitAccess["explainHostKey"]): Promise<SluiceError | undefined> {
+    const isRefused = error instanceof GitError && /host key verification failed/i.test(error.stderr);
+    const sentence = isRefused ? await explain?.(this.#parts.closing) : undefined;
+    if (sentence === undefined) return undefined;
+    const { url } = this.#parts;
+    return new SluiceError("upstream_refused", `${url}: ${sentence}`, { cause: error, details: { upstream: url } });
   }
 
   async #tellFailure(error: unknown, hasCredential: boolean): Promise<unknown> {
