@@ -1,20 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../core/errors.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
+import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import type { GitCommand } from "./command.ts";
 import { archivePrefix } from "./module-files.ts";
 import { Refusal } from "./resolve/refusal.ts";
-import type { ZipAnswer, ZipJob } from "./zip-worker.ts";
+import { ZipThreads } from "./zip-threads.ts";
+import type { ZipAnswer } from "./zip-worker.ts";
 
 export interface ArchiverOptions {
   readonly git: GitCommand;
   /** For files under way. What is in it when Sluice starts is removed. */
   readonly folder: string;
-  /** Archives that are made at the same time; each may need memory for all files of its module. */
+  /** Archives that are made at the same time; each may need memory for all files of its modules. */
   readonly concurrency: number;
   readonly timeoutMs: number;
 }
@@ -29,7 +30,6 @@ export interface ArchiveRequest {
   readonly dir: string;
   /** Of the repository's root, for a module in a folder. */
   readonly license: Uint8Array | undefined;
-  readonly signal: AbortSignal;
 }
 
 /** A zip on disk. Whoever got it disposes of it. */
@@ -39,126 +39,127 @@ export interface ArchivedZip {
   dispose(): Promise<void>;
 }
 
-/** Makes module zips of commits, on threads of their own, so that a large one holds nobody up. */
+/**
+ * Makes module zips of commits, on threads of their own, so that a large one holds nobody up. Modules of one commit that wait
+ * for their turn are made of one archive.
+ */
 export interface Archiver {
   /** Throws `Refusal` when go would make no zip of it: names that no module may have, or too much of it. */
-  zip(request: ArchiveRequest): Promise<ArchivedZip>;
+  zip(request: ArchiveRequest, signal: AbortSignal): Promise<ArchivedZip>;
   close(): Promise<void>;
 }
 
 /** go's own limit for what it gets from git is 500 MiB compressed; this much is read into memory at most. */
 const maxArchiveBytes = 2 * 1024 * 1024 * 1024 - 1;
+const maxModulesOfArchive = 64;
 
-const workerScript = new URL(import.meta.url.endsWith(".ts") ? "./zip-worker.ts" : "./zip-worker.js", import.meta.url);
-
-export function createArchiver(options: ArchiverOptions): Archiver {
-  const { git, folder, concurrency, timeoutMs } = options;
-  const threads = new ZipThreads(concurrency);
-  let prepared: Promise<void> | undefined;
-  return {
-    async zip(request) {
-      await (prepared ??= emptyFolder(folder));
-      const { gitDir, commit, dir, signal } = request;
-      const name = randomBytes(8).toString("hex");
-      const archive = join(folder, `${name}.tar`);
-      const target = join(folder, `${name}.zip`);
-      try {
-        const config = ["-c", "core.autocrlf=input", "-c", "core.eol=lf"];
-        const format = ["--format=tar", `--prefix=${archivePrefix}`, `--output=${archive}`, "--end-of-options", commit];
-        const args = [...config, "archive", ...format, ...(dir === "" ? [] : [dir])];
-        await git.run({ args, gitDir, signal, timeoutMs });
-        const { size: archiveBytes } = await stat(archive);
-        if (archiveBytes > maxArchiveBytes)
-          throw new Refusal("module source tree too large (max size is 524288000 bytes)");
-        const { modulePath, version, license } = request;
-        const job = { archive, target, modulePath, version, dir, license };
-        const size = sizeIn(await waitUnlessAborted(threads.run(job), signal));
-        return { file: target, size, dispose: () => rm(target, { force: true }) };
-      } catch (error) {
-        await rm(target, { force: true });
-        throw error;
-      } finally {
-        await rm(archive, { force: true });
-      }
-    },
-    close: () => threads.close(),
-  };
+interface Waiting {
+  readonly request: ArchiveRequest;
+  readonly result: PromiseWithResolvers<ArchivedZip>;
 }
 
-function sizeIn(answer: ZipAnswer): number {
-  if ("size" in answer) return answer.size;
-  if (answer.kind === "refused") throw new Refusal(answer.message);
-  const isDisk = answer.code !== undefined && /^E[A-Z]+$/.test(answer.code);
-  throw new SluiceError(isDisk ? "storage_failed" : "internal", `a zip could not be made: ${answer.message}`);
+export function createArchiver({ git, folder, concurrency, timeoutMs }: ArchiverOptions): Archiver {
+  const threads = new ZipThreads(concurrency);
+  const closing = new AbortController();
+  const waiting: Waiting[] = [];
+  let running = 0;
+  let prepared: Promise<void> | undefined;
+
+  return {
+    async zip(request, signal) {
+      const result = Promise.withResolvers<ArchivedZip>();
+      waiting.push({ request, result });
+      setImmediate(startNext);
+      try {
+        return await waitUnlessAborted(result.promise, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        result.promise.then(
+          (zip) => zip.dispose(),
+          () => undefined,
+        );
+        throw givenUp(signal, `${request.modulePath}@${request.version}`);
+      }
+    },
+    async close() {
+      closing.abort(new SluiceError("draining", "this node is shutting down"));
+      await threads.close();
+    },
+  };
+
+  function startNext(): void {
+    while (running < concurrency && waiting.length > 0) {
+      const group = takeGroup(waiting);
+      running += 1;
+      void makeGroup(group).finally(() => {
+        running -= 1;
+        startNext();
+      });
+    }
+  }
+
+  async function makeGroup(group: readonly Waiting[]): Promise<void> {
+    const name = randomBytes(8).toString("hex");
+    const archive = join(folder, `${name}.tar`);
+    const targets = group.map((_, index) => join(folder, `${name}-${index}.zip`));
+    try {
+      await (prepared ??= emptyFolder(folder));
+      await makeArchive(
+        archive,
+        group.map(({ request }) => request),
+      );
+      const orders = group.map(({ request }, index) => ({ ...request, target: targets[index] ?? "" }));
+      const answers = await threads.run({ archive, orders });
+      for (const [index, { result }] of group.entries()) {
+        const target = targets[index] ?? "";
+        const answer = answers[index];
+        if (answer?.kind === "made") {
+          result.resolve({ file: target, size: answer.size, dispose: () => rm(target, { force: true }) });
+        } else {
+          await rm(target, { force: true });
+          result.reject(failureOf(answer));
+        }
+      }
+    } catch (error) {
+      for (const { result } of group) result.reject(error);
+    } finally {
+      await rm(archive, { force: true }).catch(() => undefined);
+    }
+  }
+
+  async function makeArchive(file: string, requests: readonly ArchiveRequest[]): Promise<void> {
+    const [{ gitDir, commit } = { gitDir: "", commit: "" }] = requests;
+    const dirs = new Set(requests.map(({ dir }) => dir));
+    const config = ["-c", "core.autocrlf=input", "-c", "core.eol=lf"];
+    const format = ["--format=tar", `--prefix=${archivePrefix}`, `--output=${file}`, "--end-of-options", commit];
+    const args = [...config, "archive", ...format, ...(dirs.has("") ? [] : dirs)];
+    await git.run({ args, gitDir, signal: closing.signal, timeoutMs });
+    const { size } = await stat(file);
+    if (size > maxArchiveBytes) throw new Refusal("module source tree too large (max size is 524288000 bytes)");
+  }
+}
+
+/** The one that has waited longest, and the others of its commit. */
+function takeGroup(waiting: Waiting[]): Waiting[] {
+  const [first] = waiting;
+  if (first === undefined) return [];
+  const { gitDir, commit } = first.request;
+  const group = waiting
+    .filter(({ request }) => request.gitDir === gitDir && request.commit === commit)
+    .slice(0, maxModulesOfArchive);
+  const taken = new Set(group);
+  waiting.splice(0, waiting.length, ...waiting.filter((other) => !taken.has(other)));
+  return group;
+}
+
+function failureOf(answer: Exclude<ZipAnswer, { kind: "made" }> | undefined): Error {
+  if (answer?.kind === "refused") return new Refusal(answer.message);
+  const isDisk = answer?.code !== undefined && /^E[A-Z]+$/.test(answer.code);
+  const message = `a zip could not be made: ${answer?.message ?? "no answer"}`;
+  return new SluiceError(isDisk ? "storage_failed" : "internal", message);
 }
 
 async function emptyFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-}
-
-interface Waiting {
-  readonly job: ZipJob;
-  readonly settle: PromiseWithResolvers<ZipAnswer>;
-}
-
-/** They keep the process alive only while they work. One that dies fails the zip it was at. */
-class ZipThreads {
-  readonly #max: number;
-  readonly #busy = new Map<Worker, Waiting>();
-  readonly #idle: Worker[] = [];
-  readonly #waiting: Waiting[] = [];
-  #isClosed = false;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  run(job: ZipJob): Promise<ZipAnswer> {
-    const settle = Promise.withResolvers<ZipAnswer>();
-    this.#waiting.push({ job, settle });
-    this.#assign();
-    return settle.promise;
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#assign();
-    await Promise.all([...this.#busy.keys(), ...this.#idle].map((worker) => worker.terminate()));
-  }
-
-  #assign(): void {
-    while (this.#waiting.length > 0) {
-      if (this.#isClosed) {
-        this.#waiting.shift()?.settle.resolve({ kind: "failed", message: "this node is shutting down" });
-        continue;
-      }
-      const worker = this.#idle.pop() ?? (this.#busy.size < this.#max ? this.#start() : undefined);
-      const next = worker === undefined ? undefined : this.#waiting.shift();
-      if (worker === undefined || next === undefined) return;
-      this.#busy.set(worker, next);
-      worker.ref();
-      worker.postMessage(next.job, []);
-    }
-  }
-
-  #start(): Worker {
-    const worker = new Worker(workerScript, { name: "git-zip" });
-    const end = (message: string): void => {
-      this.#idle.splice(0, this.#idle.length, ...this.#idle.filter((other) => other !== worker));
-      this.#busy.get(worker)?.settle.resolve({ kind: "failed", message });
-      this.#busy.delete(worker);
-      this.#assign();
-    };
-    return worker
-      .on("message", (answer: ZipAnswer) => {
-        this.#busy.get(worker)?.settle.resolve(answer);
-        this.#busy.delete(worker);
-        worker.unref();
-        this.#idle.push(worker);
-        this.#assign();
-      })
-      .on("error", (error: Error) => end(`its thread died: ${error.message}`))
-      .on("exit", () => end("its thread ended"));
-  }
 }

@@ -10,7 +10,8 @@ const maxRememberedBlobBytes = 256 * 1024;
 export class LocalRepo {
   readonly #git: GitCommand;
   readonly #folder: string;
-  #gathered: Gathered | undefined;
+  #gathered: Gathered<GitObject> | undefined;
+  readonly #gatheredPaths = new Map<string, Gathered<Uint8Array>>();
   readonly #commits = new LRUCache<string, GitCommit>({ max: 2_000 });
   readonly #blobs = new LRUCache<string, { readonly content: Uint8Array | undefined }>({
     maxSize: 1024 * 1024,
@@ -44,17 +45,28 @@ export class LocalRepo {
     paths: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly (Uint8Array | undefined)[]> {
-    const unknown = paths.filter((path) => this.#blobs.get(`${commit}:${path}`) === undefined);
-    const found = new Map<string, Uint8Array | undefined>();
-    if (unknown.length > 0) {
-      for (const [path, content] of await this.#readFiles(commit, unknown, signal)) found.set(path, content);
-    }
-    return paths.map((path) => {
-      if (!found.has(path)) return this.#blobs.get(`${commit}:${path}`)?.content;
-      const content = found.get(path);
-      if ((content?.length ?? 0) <= maxRememberedBlobBytes) this.#blobs.set(`${commit}:${path}`, { content });
-      return content;
+    const known = paths.map((path) => this.#blobs.get(`${commit}:${path}`));
+    if (known.every((blob) => blob !== undefined)) return known.map(({ content }) => content);
+    // The modules of one repository are often asked for together, and then one process answers for all.
+    const gathered = this.#gatheredPaths.get(commit) ?? this.#gatherPaths(commit, signal);
+    for (const path of paths) gathered.names.add(path);
+    const found = await gathered.objects;
+    return paths.map((path) => found.get(path));
+  }
+
+  #gatherPaths(commit: string, signal: AbortSignal): Gathered<Uint8Array> {
+    const names = new Set<string>();
+    const objects = new Promise(setImmediate).then(async () => {
+      this.#gatheredPaths.delete(commit);
+      const found = await this.#readFiles(commit, [...names], signal);
+      for (const [path, content] of found) {
+        if ((content?.length ?? 0) <= maxRememberedBlobBytes) this.#blobs.set(`${commit}:${path}`, { content });
+      }
+      return found;
     });
+    const gathered = { names, objects };
+    this.#gatheredPaths.set(commit, gathered);
+    return gathered;
   }
 
   /** By the tags that were here at the last fetch of everything. */
@@ -122,7 +134,7 @@ export class LocalRepo {
     return gathered.objects.then((objects) => objects.get(name));
   }
 
-  #gather(signal: AbortSignal): Gathered {
+  #gather(signal: AbortSignal): Gathered<GitObject> {
     const names = new Set<string>();
     const objects = new Promise(setImmediate).then(async () => {
       this.#gathered = undefined;
@@ -144,9 +156,10 @@ export class LocalRepo {
   }
 }
 
-interface Gathered {
+/** Questions of one moment, and what will answer all of them. */
+interface Gathered<T> {
   readonly names: Set<string>;
-  readonly objects: Promise<ReadonlyMap<string, GitObject | undefined>>;
+  readonly objects: Promise<ReadonlyMap<string, T | undefined>>;
 }
 
 interface GitObject {

@@ -141,9 +141,8 @@ async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: W
   const { version, commit } = await pinnedVersion(request, work);
   const { dir } = await module.files(version, commit);
   const license = dir === "" ? undefined : await module.rootLicense(commit);
-  const { signal } = context;
   const zip = await options.archiver
-    .zip({ gitDir: repo.folder, commit, modulePath, version, dir, license, signal })
+    .zip({ gitDir: repo.folder, commit, modulePath, version, dir, license }, context.signal)
     .catch((error: unknown) => {
       if (error instanceof Refusal) throw new Refusal(`${modulePath}@${version}: ${error.message}`);
       throw error;

@@ -2,12 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
-import { createZip } from "../../protocol/zip/index.ts";
+import { createZip, type SourceFile } from "../../protocol/zip/index.ts";
 import { moduleFiles } from "./module-files.ts";
 import { readTar } from "./tar.ts";
 
-export interface ZipJob {
-  readonly archive: string;
+/** One module of an archive. */
+export interface ZipOrder {
+  /** The file to be written. */
   readonly target: string;
   readonly modulePath: ModulePath;
   readonly version: Version;
@@ -15,21 +16,43 @@ export interface ZipJob {
   readonly license: Uint8Array | undefined;
 }
 
+export interface ZipJob {
+  /** A tar file. */
+  readonly archive: string;
+  readonly orders: readonly ZipOrder[];
+}
+
 export type ZipAnswer =
-  | { readonly size: number }
+  | { readonly kind: "made"; readonly size: number }
   /** `refused`: no module zip can be made of the files, in go's words. `failed`: anything else. */
   | { readonly kind: "refused" | "failed"; readonly message: string; readonly code?: string | undefined };
 
-parentPort?.on("message", (job: ZipJob) => parentPort?.postMessage(makeZip(job), []));
+/** In the order of the orders. */
+export type ZipAnswers = readonly ZipAnswer[];
 
-function makeZip({ archive, target, modulePath, version, dir, license }: ZipJob): ZipAnswer {
+parentPort?.on("message", (job: ZipJob) => parentPort?.postMessage(makeZips(job), []));
+
+function makeZips({ archive, orders }: ZipJob): ZipAnswers {
   try {
-    const zip = createZip(moduleFiles(readTar(readFileSync(archive)), { dir, license }), { modulePath, version });
+    const files = [...readTar(readFileSync(archive))];
+    return orders.map((order) => makeZip(files, order));
+  } catch (error) {
+    return orders.map(() => failed(error));
+  }
+}
+
+function makeZip(files: readonly SourceFile[], { target, modulePath, version, dir, license }: ZipOrder): ZipAnswer {
+  try {
+    const zip = createZip(moduleFiles(files, { dir, license }), { modulePath, version });
     writeFileSync(target, zip);
-    return { size: zip.length };
+    return { kind: "made", size: zip.length };
   } catch (error) {
     if (error instanceof ProtocolError) return { kind: "refused", message: error.message };
-    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-    return { kind: "failed", message: error instanceof Error ? error.message : String(error), code };
+    return failed(error);
   }
+}
+
+function failed(error: unknown): ZipAnswer {
+  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+  return { kind: "failed", message: error instanceof Error ? error.message : String(error), code };
 }

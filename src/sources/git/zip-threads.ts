@@ -1,0 +1,79 @@
+import { Worker } from "node:worker_threads";
+import type { ZipAnswer, ZipAnswers, ZipJob } from "./zip-worker.ts";
+
+const script = new URL(import.meta.url.endsWith(".ts") ? "./zip-worker.ts" : "./zip-worker.js", import.meta.url);
+
+interface Waiting {
+  readonly job: ZipJob;
+  readonly settle: (answers: ZipAnswers) => void;
+}
+
+/** Threads that make zips. They keep the process alive only while they work. One that dies fails what it was at. */
+export class ZipThreads {
+  readonly #max: number;
+  readonly #busy = new Map<Worker, Waiting>();
+  readonly #idle: Worker[] = [];
+  readonly #waiting: Waiting[] = [];
+  #isClosed = false;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Never fails: what goes wrong is an answer. */
+  run(job: ZipJob): Promise<ZipAnswers> {
+    return new Promise((settle) => {
+      this.#waiting.push({ job, settle });
+      this.#assign();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#assign();
+    await Promise.all([...this.#busy.keys(), ...this.#idle].map((worker) => worker.terminate()));
+  }
+
+  #assign(): void {
+    while (this.#waiting.length > 0) {
+      if (this.#isClosed) {
+        fail(this.#waiting.shift(), "this node is shutting down");
+        continue;
+      }
+      const worker = this.#idle.pop() ?? (this.#busy.size < this.#max ? this.#start() : undefined);
+      const next = worker === undefined ? undefined : this.#waiting.shift();
+      if (worker === undefined || next === undefined) return;
+      this.#busy.set(worker, next);
+      worker.ref();
+      worker.postMessage(next.job, []);
+    }
+  }
+
+  #start(): Worker {
+    const worker = new Worker(script, { name: "git-zip" });
+    const release = (): Waiting | undefined => {
+      const job = this.#busy.get(worker);
+      this.#busy.delete(worker);
+      return job;
+    };
+    const end = (message: string): void => {
+      const at = this.#idle.indexOf(worker);
+      if (at >= 0) this.#idle.splice(at, 1);
+      fail(release(), message);
+      this.#assign();
+    };
+    return worker
+      .on("message", (answers: ZipAnswers) => {
+        release()?.settle(answers);
+        worker.unref();
+        this.#idle.push(worker);
+        this.#assign();
+      })
+      .on("error", (error: Error) => end(`its thread died: ${error.message}`))
+      .on("exit", () => end("its thread ended"));
+  }
+}
+
+function fail(waiting: Waiting | undefined, message: string): void {
+  waiting?.settle(waiting.job.orders.map((): ZipAnswer => ({ kind: "failed", message })));
+}
