@@ -1,15 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { rawZip } from "../../../test/support/raw-zip.ts";
-import {
-  refusalOf,
-  hello,
-  junk,
-  mib,
-  packedHello,
-  root,
-  sampleModule,
-  type Refusal,
-} from "../../../test/support/zip-sample.ts";
+import { refusalOf, type Refusal } from "../../../test/support/zip-refusal.ts";
+import { hello, junk, mib, packedHello, root, sampleModule } from "../../../test/support/zip-sample.ts";
 import { randomAccess, type RandomAccess } from "./random-access.ts";
 import { readZip } from "./reader.ts";
 
