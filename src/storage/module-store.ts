@@ -35,6 +35,8 @@ export interface ModuleStoreOptions {
   readonly memoryBytes: number;
   /** Files up to this size, but at most an eighth of `memoryBytes`, are read whole, larger ones are streamed. */
   readonly wholeFileLimitBytes: number;
+  /** Called first when the store closes: ends what works on it in the background. */
+  readonly beforeClose?: () => Promise<void>;
 }
 
 /** Below this a stream costs more than it saves, whatever the limits. */
@@ -121,6 +123,7 @@ class TieredModuleStore implements ModuleStore {
   }
 
   async close(): Promise<void> {
+    await this.#options.beforeClose?.();
     await this.#options.ledger.close();
     await this.#options.blobs.close();
   }
