@@ -239,6 +239,30 @@ describe("under a base path and behind a front end", () => {
   });
 });
 
+describe("a chain that leads back here through another server", () => {
+  test("is noticed at the first round, and the error says what to do", async () => {
+    let target = "";
+    const relay = await startFixtureUpstream();
+    onTestFinished(() => relay.close());
+    relay.setFault(/./, {
+      kind: "handler",
+      handle: (request, response) => {
+        const headers = { via: String(request.headers.via) };
+        void ask(target, request.url ?? "/", { headers }).then(({ status, body }) =>
+          response.writeHead(status).end(body),
+        );
+      },
+    });
+    const own = await startSluiceProcess({ upstream: relay.url });
+    onTestFinished(async () => void (await own.stop()));
+    target = own.url;
+    const { status, body } = await ask(own.url, "/example.com/leaf/@v/list");
+    expect(status).toBe(508);
+    expect(body.toString()).toContain("out of the chain");
+    expect(relay.requests).toHaveLength(1);
+  });
+});
+
 describe("operators", () => {
   test("health, readiness and metrics", async () => {
     expect((await ask(sluice.url, "/healthz")).body.toString()).toBe("ok\n");
