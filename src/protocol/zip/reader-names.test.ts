@@ -107,6 +107,13 @@ const refusals: Record<string, Refusal> = {
     zip: rawZip([{ name: `${root}LICENSE`, content: Buffer.alloc(16 * mib + 1) }]),
     message: /LICENSE file too large \(max size is 16777216 bytes\)/,
   },
+  "more folders than any module has": {
+    zip: rawZip(
+      Array.from({ length: 600 }, (_, index) => ({ name: `${root}${index}/${"d/".repeat(1900)}f`, method: 0 })),
+    ),
+    message: /module zip has too many files and folders \(limit is 1000000\)/,
+    code: "zip_too_large",
+  },
   "more than 500 MiB unpacked": {
     zip: rawZip(Array.from({ length: 6 }, (_, index) => ({ name: `${root}${index}`, packed: junk, size: 84 * mib }))),
     message: /total uncompressed size of module contents too large \(max size is 524288000 bytes\)/,
