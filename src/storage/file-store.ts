@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
@@ -66,8 +67,21 @@ export class FileStore {
     } catch (error) {
       if (!isSluiceError(error, "storage_failed")) throw error;
       tellFailure(this.#options.events, this.#options.blobs.name, error);
-      if (bytes !== undefined) this.#wholeFile({ key, ...facts }, bytes);
+      const held = bytes ?? (await this.#readUnkept(content, facts));
+      if (held !== undefined) this.#wholeFile({ key, ...facts }, held);
       throw error;
+    }
+  }
+
+  /** What the store did not take can still be answered from memory, where it fits. */
+  async #readUnkept(content: BlobContent, facts: NewFacts): Promise<Uint8Array | undefined> {
+    if (!("file" in content) || content.size > this.#options.wholeFileLimitBytes) return undefined;
+    try {
+      const bytes = await readFile(content.file);
+      return (await sha256Of(bytes)) === facts.sha256 ? bytes : undefined;
+    } catch {
+      // The medium has failed, and that was told already.
+      return undefined;
     }
   }
 

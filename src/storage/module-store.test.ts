@@ -1,4 +1,5 @@
 import { diskBlobs, openTestStore, type StoreParts } from "../../test/support/module-stores.ts";
+import { passOnBlobs } from "../../test/support/pass-on.ts";
 import { moduleStoreSuite } from "../../test/suites/module-store.ts";
 import type { BlobStore } from "../core/ports.ts";
 import { createMemoryBlobStore } from "./blob/memory.ts";
@@ -25,16 +26,5 @@ async function openTiered(parts: StoreParts): Promise<BlobStore> {
 }
 
 function unclosed(store: BlobStore): BlobStore {
-  return {
-    name: store.name,
-    stat: (key) => store.stat(key),
-    get: (key) => store.get(key),
-    create: (key, content) => store.create(key, content),
-    replace: (key, bytes) => store.replace(key, bytes),
-    delete: (key) => store.delete(key),
-    setAside: (key, revision) => store.setAside(key, revision),
-    list: (prefix) => store.list(prefix),
-    check: () => store.check(),
-    close: () => Promise.resolve(),
-  };
+  return { ...passOnBlobs(store, () => undefined), close: () => Promise.resolve() };
 }

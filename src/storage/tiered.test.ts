@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { passOnBlobs } from "../../test/support/pass-on.ts";
 import { recordEvents, type RecordedEvents } from "../../test/support/recorded-events.ts";
 import { blobStoreSuite, keysOf, readKey } from "../../test/suites/blob-store.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -142,7 +143,7 @@ describe("tiers", () => {
         if (isBroken) throw new SluiceError("storage_failed", `cannot use "memory": broken for the test`);
       };
       return {
-        ...passOn(tier, fail),
+        ...passOnBlobs(tier, fail),
         maxBlobBytes: tier.maxBlobBytes,
       };
     }
@@ -150,7 +151,7 @@ describe("tiers", () => {
 
   it("fail when the home does, and leave no copy above", async () => {
     await home.replace("a", Buffer.from("home"));
-    const broken = createTieredBlobStore({ upper: [small], home: passOn(home, failAlways), events });
+    const broken = createTieredBlobStore({ upper: [small], home: passOnBlobs(home, failAlways), events });
     const failure = { code: "storage_failed" };
     await expect(broken.create("b", { bytes: Buffer.from("x") })).rejects.toMatchObject(failure);
     await expect(broken.replace("b", Buffer.from("x"))).rejects.toMatchObject(failure);
@@ -161,25 +162,6 @@ describe("tiers", () => {
 
 function failAlways(): void {
   throw new SluiceError("storage_failed", `cannot use "home": broken for the test`);
-}
-
-function passOn(store: BlobStore, before: () => void): BlobStore {
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    before();
-    return work();
-  };
-  return {
-    name: store.name,
-    stat: (key) => guarded(() => store.stat(key)),
-    get: (key) => guarded(() => store.get(key)),
-    create: (key, content) => guarded(() => store.create(key, content)),
-    replace: (key, bytes) => guarded(() => store.replace(key, bytes)),
-    delete: (key) => guarded(() => store.delete(key)),
-    setAside: (key, revision) => guarded(() => store.setAside(key, revision)),
-    list: (prefix) => store.list(prefix),
-    check: () => guarded(() => store.check()),
-    close: () => guarded(() => store.close()),
-  };
 }
 
 function openHome(folder: string): Promise<BlobStore> {

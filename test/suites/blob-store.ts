@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { BlobStore } from "../../src/core/ports.ts";
 
 export interface BlobStoreUnderTest {
@@ -37,7 +37,8 @@ export function blobStoreSuite(name: string, open: () => Promise<BlobStoreUnderT
 
     afterEach(async () => {
       try {
-        expect(await subject.leftovers()).toEqual([]);
+        // A stream that was left closes its handle a moment later.
+        await vi.waitFor(async () => expect(await subject.leftovers()).toEqual([]));
       } finally {
         await store.close();
         await subject.remove();

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, readlink, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openFilesIn } from "../../../test/support/open-files.ts";
 import { type BlobStoreUnderTest, blobStoreSuite, keysOf, readKey } from "../../../test/suites/blob-store.ts";
 import { createDiskBlobStore, type DiskBlobStoreOptions } from "./disk.ts";
 
@@ -167,11 +168,4 @@ function foldersIn(folder: string) {
     stagingDir: path.join(folder, "staging"),
     quarantineDir: path.join(folder, "quarantine"),
   };
-}
-
-/** Where the system tells: handles this process still has open. */
-async function openFilesIn(folder: string): Promise<string[]> {
-  const handles = await readdir("/proc/self/fd").catch(() => []);
-  const targets = await Promise.all(handles.map((handle) => readlink(`/proc/self/fd/${handle}`).catch(() => "")));
-  return targets.filter((target) => target.startsWith(folder));
 }
