@@ -47,10 +47,11 @@ export class FileStore {
   }
 
   async keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
-    const standing = await this.read(request);
-    if (standing !== undefined) return standing;
     const key = blobKey(request);
+    // Facts before the file: another process writes the file first, so facts without a file are of one that was lost.
     const known = await this.#options.facts.find(key);
+    const standing = this.#options.hot.file(key) ?? (await this.#readStored(request, key));
+    if (standing !== undefined) return standing;
     if (known !== undefined) this.#options.facts.refuseChange(known, facts);
     const bytes = "bytes" in content ? await checkedCopy(key, content.bytes, facts) : undefined;
     try {
@@ -131,9 +132,9 @@ export class FileStore {
     const { blobs } = this.#options;
     const key = blobKey(request);
     if ((await blobs.create(key, content)) === "created") return undefined;
-    const standing = await this.read(request);
+    const standing = await this.#readStored(request, key);
     if (standing !== undefined) return standing;
-    // What stood there was broken, and `read` has set it aside.
+    // What stood there was broken, and has been set aside.
     if ((await blobs.create(key, content)) === "created") return undefined;
     throw new SluiceError("storage_failed", `a broken file stands in the way of ${key} and cannot be moved`);
   }
