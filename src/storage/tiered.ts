@@ -2,6 +2,7 @@ import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore, Events } from "..
 import { LRUCache } from "lru-cache";
 import { bytesBlob } from "./blob/bytes-blob.ts";
 import { attempt } from "./failures.ts";
+import { Turns } from "./turns.ts";
 
 /** A faster store in front of the others, which may forget any blob. */
 export interface UpperTier extends BlobStore {
@@ -31,7 +32,8 @@ class TieredStore implements BlobStore {
   readonly name: string;
   readonly #home: BlobStore;
   readonly #tiers: readonly Tier[];
-  readonly #writes = new Map<BlobKey, Promise<unknown>>();
+  /** One write of a key at a time: the tiers must see all writes in the same order. */
+  readonly #writes = new Turns();
   /** Counts changes of what stood, so that no read fills an upper tier with what it found before one. */
   #changes = 0;
 
@@ -58,7 +60,7 @@ class TieredStore implements BlobStore {
   }
 
   create(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
-    return this.#inTurn(key, async () => {
+    return this.#writes.take(key, async () => {
       const outcome = await this.#home.create(key, content);
       if (outcome === "created" && "bytes" in content) await this.#copyUp(key, content.bytes);
       return outcome;
@@ -123,19 +125,7 @@ class TieredStore implements BlobStore {
 
   #change<T>(key: BlobKey, work: () => Promise<T>): Promise<T> {
     this.#changes++;
-    return this.#inTurn(key, work);
-  }
-
-  /** One write of a key at a time: the tiers must see all writes in the same order. */
-  #inTurn<T>(key: BlobKey, work: () => Promise<T>): Promise<T> {
-    const before = this.#writes.get(key) ?? Promise.resolve();
-    const turn = before.then(work, work);
-    this.#writes.set(key, turn);
-    const leave = (): void => {
-      if (this.#writes.get(key) === turn) this.#writes.delete(key);
-    };
-    turn.then(leave, leave);
-    return turn;
+    return this.#writes.take(key, work);
   }
 }
 

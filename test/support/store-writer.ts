@@ -52,13 +52,18 @@ async function write(): Promise<void> {
     },
   });
   const store = await openWriterStore(values.data, { emit: () => undefined });
-  for (let index = Number(values.first); index <= Number(values.last); index++) {
-    await store.keepRecord(parseRequest(`/${recordKey}`), Buffer.from(recordContent(index)), values.writer);
-    for (const [key, bytes] of moduleFiles(index, values.writer)) {
-      const kept = await keep(store, key, bytes, values.writer);
-      process.stdout.write(`${JSON.stringify({ key, sha256: kept })}\n`);
+  let next = Number(values.first);
+  async function writeModules(): Promise<void> {
+    for (let index = next++; index <= Number(values.last); index = next++) {
+      await store.keepRecord(parseRequest(`/${recordKey}`), Buffer.from(recordContent(index)), values.writer);
+      for (const [key, bytes] of moduleFiles(index, values.writer)) {
+        const sha256 = await keep(store, key, bytes, values.writer);
+        process.stdout.write(`${JSON.stringify({ key, sha256 })}\n`);
+      }
     }
   }
+  // Several at once, so that some file is half written at every moment.
+  await Promise.all(Array.from({ length: 4 }, writeModules));
   await store.close();
 }
 
