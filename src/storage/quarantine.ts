@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { makeFolder } from "./folders.ts";
 import type { BlobKey } from "../core/ports.ts";
 
 export interface QuarantineLimits {
@@ -26,7 +27,7 @@ export class Quarantine {
   async take(file: string, key: BlobKey): Promise<void> {
     const time = new Date().toISOString().replaceAll(":", "-");
     const target = path.join(this.folder, `${time}-${randomBytes(3).toString("hex")}`, key);
-    await mkdir(path.dirname(target), { recursive: true });
+    await makeFolder(path.dirname(target));
     await rename(file, target);
     await this.#trim();
   }

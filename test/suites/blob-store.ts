@@ -65,6 +65,8 @@ export function blobStoreSuite(name: string, open: () => Promise<BlobStoreUnderT
         await store.create("a/b", { bytes: Buffer.from("x") });
         expect(await store.get("a")).toBeUndefined();
         expect(await store.stat("a")).toBeUndefined();
+        expect(await store.delete("a")).toBe(false);
+        expect(await store.setAside("a")).toBe(false);
         expect(await store.delete("a/b/c")).toBe(false);
         expect(await store.get("a/b/c")).toBeUndefined();
         expect(await store.stat(`a/${"x".repeat(5000)}`)).toBeUndefined();
