@@ -132,6 +132,7 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
     maxBytes: Math.floor(config.store.memoryBytes * hotShare),
     clock: systemClock,
     nextRequestId,
+    keepAliveTimeoutMs,
     touch: (key) => parts.store.touch(key),
   });
   const protocol = createProtocolHandler({
