@@ -12,6 +12,7 @@ import type { FactBook, NewFacts } from "./fact-book.ts";
 import { attempt, tellFailure } from "./failures.ts";
 import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
+import type { WholeReads } from "./whole-reads.ts";
 import type { ZipHashes } from "./zip-hashes.ts";
 
 export interface FileStoreOptions {
@@ -20,8 +21,8 @@ export interface FileStoreOptions {
   readonly hot: HotTier;
   readonly zipHashes: ZipHashes;
   readonly events: Events;
-  /** Files up to this size are read whole and answered as bytes. */
-  readonly wholeFileLimitBytes: number;
+  /** What it reads is answered as bytes, the rest as streams. */
+  readonly wholeReads: WholeReads;
   /** Checks a file that nothing is known of; throws `BrokenFile`. */
   readonly inspect: (request: FileRequest, blob: Blob) => Promise<AdoptedFile>;
 }
@@ -76,7 +77,7 @@ export class FileStore {
 
   /** What the store did not take can still be answered from memory, where it fits. */
   async #readUnkept(content: BlobContent, facts: NewFacts): Promise<Uint8Array | undefined> {
-    if (!("file" in content) || content.size > this.#options.wholeFileLimitBytes) return undefined;
+    if (!("file" in content) || content.size > this.#options.hot.maxFileBytes) return undefined;
     try {
       const bytes = await readFile(content.file);
       return (await sha256Of(bytes)) === facts.sha256 ? bytes : undefined;
@@ -106,11 +107,11 @@ export class FileStore {
     const facts = await this.#options.facts.find(key);
     if (facts === undefined) return this.#adopt(request, key, blob);
     if (blob.size !== facts.size) throw new BrokenFile(`it has ${blob.size} bytes, recorded were ${facts.size}`);
-    if (blob.size > this.#options.wholeFileLimitBytes) {
+    const bytes = await this.#options.wholeReads.read(blob);
+    if (bytes === undefined) {
       await this.#ensureVerified(facts, blob.revision);
       return this.#streamedFile(facts);
     }
-    const bytes = await blob.read();
     refuseOtherHash(await sha256Of(bytes), facts.sha256);
     return this.#wholeFile(facts, bytes);
   }
@@ -151,7 +152,6 @@ export class FileStore {
 
   /** It was verified on its way into the store; hashing it again would make the first reader wait. */
   async #rememberVerified({ key, size }: FileFacts): Promise<void> {
-    if (size <= this.#options.wholeFileLimitBytes) return;
     const written = await this.#options.blobs.stat(key);
     if (written?.size === size) this.#verified.set(key, written.revision);
   }

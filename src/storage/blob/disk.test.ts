@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -107,6 +107,33 @@ describe("disk", () => {
     await expect(createDiskBlobStore(foldersIn(folder))).rejects.toMatchObject({
       code: "storage_failed",
       message: expect.stringContaining(path.join(folder, "modules")),
+    });
+  });
+
+  describe("without permission", () => {
+    // To root everything is permitted.
+    const isRoot = process.getuid?.() === 0;
+
+    afterEach(() => {
+      if (isRoot) process.seteuid?.(0);
+    });
+
+    it("cannot be written, in words, and can be read", async () => {
+      const store = await createDiskBlobStore(foldersIn(folder));
+      await store.create("a/b", { bytes: Buffer.from("content") });
+      for (const name of ["modules/a", "modules", "staging", "quarantine", "."])
+        await chmod(path.join(folder, name), 0o555);
+      if (isRoot) process.seteuid?.(65_534);
+      const refusal = { code: "storage_failed", message: expect.stringMatching(/permission denied.*\(EACCES\)/) };
+      await expect(store.create("a/c", { bytes: Buffer.from("x") })).rejects.toMatchObject(refusal);
+      await expect(store.replace("a/b", Buffer.from("x"))).rejects.toMatchObject(refusal);
+      await expect(store.delete("a/b")).rejects.toMatchObject(refusal);
+      await expect(store.setAside("a/b")).rejects.toMatchObject(refusal);
+      await expect(store.check()).rejects.toMatchObject(refusal);
+      expect(String(await readKey(store, "a/b"))).toBe("content");
+      if (isRoot) process.seteuid?.(0);
+      for (const name of [".", "modules", "modules/a", "staging", "quarantine"])
+        await chmod(path.join(folder, name), 0o755);
     });
   });
 

@@ -136,7 +136,7 @@ class DiskStore implements DiskBlobStore {
     } catch (error) {
       if (isMissing(error)) return false;
       // It must leave the store even when the quarantine has no room for it.
-      if (errorCode(error) === "ENOSPC") return this.delete(key);
+      if (["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "")) return this.delete(key);
       throw storageError("set aside", file, error);
     }
   }

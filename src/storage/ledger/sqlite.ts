@@ -71,6 +71,7 @@ class SqliteLedger implements OpenedSqliteLedger {
 
   removeFacts(key: BlobKey): Promise<boolean> {
     return this.#run("write", ({ removeFacts, removeUsed }) => {
+      this.#uses.delete(key);
       removeUsed.run(key);
       return removeFacts.run(key).changes > 0;
     });
