@@ -72,8 +72,8 @@ export async function startSluice(config: Config, _options: StartOptions): Promi
 
   const closeParts = async (): Promise<void> => {
     await source.close();
-    await verifier.close();
     await store.close();
+    await verifier.close();
     log.close();
   };
   let isDraining = false;

@@ -165,7 +165,7 @@ describe("memory", () => {
     expect(subject.store.peek(zipKey)).toBeUndefined();
   });
 
-  it("has what came from a file, too", async () => {
+  it("has what came from a file once it is asked for again", async () => {
     await start();
     const file = await subject.store.stagingFile();
     await writeFile(file, contentOf(zipKey));
@@ -174,6 +174,8 @@ describe("memory", () => {
       { file, size: contentOf(zipKey).length },
       factsOf(zipKey, contentOf(zipKey)),
     );
+    expect(subject.store.peek(zipKey)).toBeUndefined();
+    expect((await subject.store.read(requestFor(zipKey)))?.bytes).toEqual(contentOf(zipKey));
     expect(subject.store.peek(zipKey)?.bytes).toEqual(contentOf(zipKey));
   });
 

@@ -62,6 +62,8 @@ export class FileStore {
       if (recorded.sha256 === facts.sha256) {
         if (bytes !== undefined) return this.#wholeFile(recorded, bytes);
         await this.#rememberVerified(recorded);
+        // Whoever asked has followed it on its way; it is read into memory when the next one asks.
+        return this.#streamedFile(recorded);
       }
       const stored = await this.read(request);
       if (stored === undefined) throw new SluiceError("storage_failed", `${key} was stored but cannot be read back`);
@@ -85,6 +87,10 @@ export class FileStore {
       // The medium has failed, and that was told already.
       return undefined;
     }
+  }
+
+  async isKnown(request: FileRequest): Promise<boolean> {
+    return (await this.#options.facts.find(blobKey(request))) !== undefined;
   }
 
   async #readStored(request: FileRequest, key: BlobKey): Promise<StoredFile | undefined> {

@@ -100,6 +100,10 @@ class TieredModuleStore implements ModuleStore {
     return this.#records.drop(request);
   }
 
+  isKnown(request: ModuleRequest): Promise<boolean> {
+    return this.#files.isKnown(fileRequest(request));
+  }
+
   async versions(modulePath: ModulePath): Promise<Version[]> {
     const versions: Version[] = [];
     for await (const key of this.#options.blobs.list(versionsFolder(modulePath))) {

@@ -133,7 +133,7 @@ describe("what happens to stored files", () => {
     await writeFile(file, bytes);
     upstream.setFault(/./, { kind: "status", status: 404 });
     const sluice = await start(dataDir);
-    expect((await ask(sluice.url, `/${leafZip}`)).status).not.toBe(200);
+    expect((await ask(sluice.url, `/${leafZip}`)).status).toBe(503);
   });
 
   test("deleted files are fetched again", async () => {
