@@ -6,7 +6,7 @@ export default defineConfig({
     include: ["test/live/**/*.test.ts"],
     pool: "forks",
     fileParallelism: false,
-    testTimeout: 300_000,
+    testTimeout: 600_000,
     hookTimeout: 60_000,
     reporters: ["verbose", "./test/support/skip-reporter.ts"],
   },

@@ -7,6 +7,9 @@ export const serverCore = 0;
 /** The core of everything else: load, the go command, upstreams, this program. */
 export const loadCore = 1;
 
+/** More than this over the last minute is somebody else's work. */
+const quietLoad = 0.5;
+
 /** Throws with a sentence for people when this machine cannot run the measurements. */
 export function checkMachine(): void {
   if (availableParallelism() < 2) throw new Error("the bench needs two cores: one for the server, one for the load");
@@ -31,11 +34,12 @@ export function moveToLoadCore(): void {
 
 /** What a reader needs to judge the figures, one line each. */
 export function describeMachine(): readonly string[] {
+  const [load = "unknown"] = readFileSync("/proc/loadavg", "utf8").split(" ");
   const memoryGiB = Math.round(totalmem() / 2 ** 30);
   return [
     `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${memoryGiB} GiB, Linux ${release()}`,
     `Node ${process.version}, ${firstLine("go", ["version"])}, ${firstLine("wrk", ["--version"]).split(" Copyright")[0]}`,
-    `load average before the run: ${readFileSync("/proc/loadavg", "utf8").split(" ").slice(0, 3).join(" ")}`,
+    `load average before the run: ${load}${Number(load) > quietLoad ? ": **this machine is busy, the figures are not worth much**" : ""}`,
   ];
 }
 

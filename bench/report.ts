@@ -32,7 +32,10 @@ export function formatMarkdown({ machine, remarks, measurements }: Report): stri
   const rows = measurements.map((measurement) => [
     measurement.title,
     ...contestants.map((name) => formatSamples(measurement.samples.get(name), measurement.unit)),
-    measurement.aims.map((aim) => formatAim(aim, measurement)).join("; "),
+    measurement.aims
+      .map((aim) => formatAim(aim, measurement))
+      .filter((text) => text !== "")
+      .join("; "),
   ]);
   return [
     ...machine.map((line) => `- ${line}`),
@@ -64,9 +67,10 @@ function formatSamples(samples: readonly number[] | undefined, unit: Unit): stri
 function formatAim(aim: Aim, { samples }: Measurement): string {
   const own = samples.get("sluice");
   const other = aim.of === undefined ? [1] : samples.get(aim.of);
+  // Without its peer on this machine, an aim is neither met nor missed.
+  if (own === undefined || other === undefined) return "";
   const sign = aim.is === "at least" ? "≥" : "≤";
   const goal = aim.of === undefined ? `${sign} ${aim.factor}` : `${sign} ${aim.factor} × ${aim.of}`;
-  if (own === undefined || other === undefined) return `? (aim ${goal})`;
   const ratio = summarize(own).median / summarize(other).median;
   const met = aim.is === "at least" ? ratio >= aim.factor : ratio <= aim.factor;
   return `${met ? "✓" : "**✗**"} ${ratio.toFixed(2)} (aim ${goal})`;

@@ -54,11 +54,12 @@ async function run(options: BenchOptions): Promise<number> {
   writeModules(tree);
   const wants = (name: string): boolean => options.only.length === 0 || options.only.includes(name);
   const progress = (text: string): void => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
+  const remark = (text: string): void => void remarks.push(text);
   const measurements: Measurement[] = [];
   let failures = 0;
   for (const workload of workloads.filter((each) => each.names.some(wants))) {
     try {
-      measurements.push(...(await workload.run({ options, peers, tree, wants, progress })));
+      measurements.push(...(await workload.run({ options, peers, tree, wants, progress, remark })));
     } catch (error) {
       failures += 1;
       remarks.push(

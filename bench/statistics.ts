@@ -17,11 +17,3 @@ export function summarize(samples: readonly number[]): Summary {
   }
   return { median: (low + high) / 2, min, max };
 }
-
-/** `fraction` of the samples are at most this large (nearest rank). */
-export function percentile(samples: readonly number[], fraction: number): number {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const value = sorted[Math.max(0, Math.ceil(sorted.length * fraction) - 1)];
-  if (value === undefined) throw new RangeError("no samples");
-  return value;
-}

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly stdout: (line: string) => void;
 }
 
+/** At shutdown, for fetches whose clients are gone: what comes in by then is kept. */
+const settleMs = 5000;
 /** Hot answers get this share of the memory; the rest is the store's tier. */
 const hotShare = 0.25;
 
@@ -70,8 +72,8 @@ export async function startSluice(config: Config, _options: StartOptions): Promi
 
   const closeParts = async (): Promise<void> => {
     await source.close();
-    await verifier.close();
     await store.close();
+    await verifier.close();
     log.close();
   };
   let isDraining = false;
@@ -103,7 +105,7 @@ export async function startSluice(config: Config, _options: StartOptions): Promi
     const startedAt = systemClock.now();
     await server.stop(limitMs);
     const over = new AbortController();
-    const rest = Math.max(0, limitMs - (systemClock.now() - startedAt));
+    const rest = Math.min(settleMs, Math.max(0, limitMs - (systemClock.now() - startedAt)));
     await Promise.race([resolver.settled(), systemClock.sleep(rest, over.signal).catch(() => undefined)]);
     over.abort();
     log.logger.info("stopped");
@@ -130,6 +132,7 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
     maxBytes: Math.floor(config.store.memoryBytes * hotShare),
     clock: systemClock,
     nextRequestId,
+    keepAliveTimeoutMs,
     touch: (key) => parts.store.touch(key),
   });
   const protocol = createProtocolHandler({

@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { promisify } from "node:util";
-import { goEnvironment } from "../go-client.ts";
+import { goEnvironment, runGo } from "../go-client.ts";
 import { keptFolder } from "../folders.ts";
 import { freePort, startServer } from "../server-process.ts";
 import type { Peer } from "./peer.ts";
@@ -70,11 +68,6 @@ async function buildFromItsSource(): Promise<void> {
 
 async function go(args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): Promise<string> {
   mkdirSync(binFolder, { recursive: true });
-  const { stdout } = await promisify(execFile)("go", [...args], {
-    cwd,
-    env: { ...process.env, GOFLAGS: "-modcacherw", GOMODCACHE: path.join(keptFolder, "peer-modcache"), ...env },
-    maxBuffer: 1 << 26,
-    timeout: 300_000,
-  });
-  return stdout;
+  const cache = { GOFLAGS: "-modcacherw", GOMODCACHE: path.join(keptFolder, "peer-modcache") };
+  return runGo(args, { cwd, env: { ...cache, ...env } });
 }

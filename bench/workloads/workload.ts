@@ -13,6 +13,8 @@ export interface Bench {
   wants(name: string): boolean;
   /** A line for who waits. */
   progress(text: string): void;
+  /** A line for the readers of the report. */
+  remark(text: string): void;
 }
 
 /** Some measurements that share servers. */

@@ -85,7 +85,7 @@ export const errorTable = {
     doc: "What an upstream sent, or what was stored, is not a valid module file: a wrong hash, size, CRC or zip structure. Nothing of it was kept.",
   },
   loop: {
-    status: 502,
+    status: 508,
     retryable: false,
     public: true,
     doc: "The proxy chain leads back to this Sluice. Take its own address out of the chain.",

@@ -139,6 +139,8 @@ export class FileFlights {
       fallback: this.#fallback,
       onDiskFailure: (error) => events.emit({ type: "store_failed", store: "staging", operation: "write", error }),
     });
+    // A disk that does not take a good file is no reason to break the transfer to those who follow it.
+    let isVerified = false;
     const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: Facts }> => {
       await spool.restart();
       void spool.outgrewMemory.then(() => goLive({ spool, source: response.source, size: response.size }));
@@ -147,14 +149,18 @@ export class FileFlights {
       const { h1, sha256 } = await this.#verified(request, response.source, () =>
         verifier.verify(content, request.modulePath, request.version),
       );
+      isVerified = true;
       return { content, facts: { size: spool.size, sha256, h1, source: response.source } };
     };
     try {
       const { content, facts } = await source.fetch(request, receive, context);
+      // Kept before the last block goes out, so that whoever has the whole file finds it stored.
+      const file = await this.#keep(request, content, facts);
       spool.finish();
-      return await this.#keep(request, content, facts);
+      return file;
     } catch (error) {
-      spool.fail(error);
+      if (isSluiceError(error, "storage_failed") && isVerified) spool.finish();
+      else spool.fail(error);
       throw error;
     } finally {
       await spool.dispose();

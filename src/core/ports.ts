@@ -162,6 +162,8 @@ export interface ModuleStore {
     content: BlobContent,
     facts: Omit<FileFacts, "key" | "firstSeenAt">,
   ): Promise<StoredFile>;
+  /** Whether this file was kept once, though it may be lost or broken now. */
+  isKnown(request: ModuleRequest): Promise<boolean>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
   /** A store that cannot write is told as an event; the record stays in memory. */
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;

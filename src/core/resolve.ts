@@ -100,7 +100,9 @@ export class Resolver {
     try {
       return isFile(request) ? await this.#files.fetch(request, client) : await this.#records.fetch(request, client);
     } catch (error) {
-      if (isSluiceError(error, "not_found")) this.#negatives.remember(key, error.message);
+      if (!isSluiceError(error, "not_found")) throw error;
+      if (isFile(request) && (await this.#options.store.isKnown(request))) throw lost(key, error);
+      this.#negatives.remember(key, error.message);
       throw error;
     }
   }
@@ -133,6 +135,15 @@ export class Resolver {
     };
     return answerRecord(record, "hit", 0);
   }
+}
+
+/** A file that was here and is not anywhere now: that is no reason for a client to believe that it never existed. */
+function lost(key: string, cause: Error): SluiceError {
+  return new SluiceError(
+    "storage_failed",
+    `${key} was kept here, cannot be read any more, and no source has it: see the log`,
+    { cause },
+  );
 }
 
 function isFile(request: ModuleRequest): request is FileRequest {

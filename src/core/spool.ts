@@ -7,6 +7,8 @@ import type { BlobContent } from "./ports.ts";
 /** Kept from clients until the whole is verified, so that a bad body ends as a broken transfer, never as a good one. */
 const holdBackBytes = 16 * 1024;
 const readSize = 256 * 1024;
+/** Behind the bytes that stay in memory, the file is written in pieces of at least this size. */
+const writeSize = 512 * 1024;
 
 export interface SpoolOptions {
   /** Up to this many bytes stay in memory; what is larger goes to a file and becomes readable while it grows. */
@@ -55,7 +57,6 @@ export class Spool {
   #fileBytes = 0;
   #diskFailed = false;
   #budgetTaken = 0;
-  #hash: Hash = createHash("sha256");
   #replay: { readonly hash: Hash; readonly expected: string; left: number } | undefined;
   #released = false;
   #state: "open" | "finished" | "failed" = "open";
@@ -82,27 +83,24 @@ export class Spool {
   async append(chunk: Uint8Array): Promise<void> {
     const rest = this.#replay === undefined ? chunk : this.#skipReplayed(chunk);
     if (rest.length === 0) return;
-    this.#hash.update(rest);
     this.#tail.push(rest);
     this.#tailBytes += rest.length;
-    if (this.size > this.#options.memoryBytes) {
-      await this.#flushTail();
-      this.#large.resolve();
-    }
     this.#notify();
+    if (this.size <= this.#options.memoryBytes) return;
+    if (this.#tailBytes >= writeSize) await this.#flushTail();
+    this.#large.resolve();
   }
 
   /** The body starts again from its first byte, because its last attempt broke off. */
   async restart(): Promise<void> {
     if (this.size === 0) return;
     if (this.#released) {
-      this.#replay = { hash: createHash("sha256"), expected: this.#hash.copy().digest("hex"), left: this.size };
+      this.#replay = { hash: createHash("sha256"), expected: await this.#digest(), left: this.size };
       return;
     }
     this.#tail = [];
     this.#tailBytes = 0;
     this.#fileBytes = 0;
-    this.#hash = createHash("sha256");
     this.#replay = undefined;
     await this.#file?.truncate(0);
   }
@@ -112,6 +110,7 @@ export class Spool {
     if (this.#replay !== undefined) {
       throw new SluiceError("upstream_invalid", "the repeated body is shorter than what was read of it before");
     }
+    if (this.#fileBytes > 0) await this.#flushTail();
     if (this.#tailBytes === 0 && this.#filePath !== undefined) return { file: this.#filePath, size: this.#fileBytes };
     if (this.#fileBytes > 0) await this.#moveIntoMemory();
     return { bytes: joinChunks(this.#tail) };
@@ -220,6 +219,16 @@ export class Spool {
       "the disk cannot be written and too many downloads are held in memory already: free space in the data folder",
       { retryAfterSeconds: 10 },
     );
+  }
+
+  async #digest(): Promise<string> {
+    const hash = createHash("sha256");
+    for (let at = 0; at < this.size;) {
+      const part = await this.#readAt(at, Math.min(readSize, this.size - at));
+      hash.update(part);
+      at += part.length;
+    }
+    return hash.digest("hex");
   }
 
   async #moveIntoMemory(): Promise<void> {

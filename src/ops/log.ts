@@ -57,8 +57,8 @@ function prettyLog(level: LogOptions["level"], fd: number): Log {
   const pretty = buildPretty({
     destination: file,
     translateTime: "SYS:HH:MM:ss.l",
-    ignore: "pid,hostname",
-    singleLine: true,
+    hideObject: true,
+    messageFormat: readableMessage,
     colorize: process.stdout.isTTY,
   });
   const logger = pino({ level, base: null }, pretty);
@@ -68,4 +68,19 @@ function prettyLog(level: LogOptions["level"], fd: number): Log {
     hasInfo: logger.isLevelEnabled("info"),
     close: () => file.flushSync(),
   };
+}
+
+/** The line of a person: what a request was and how it went, or the message with its facts. */
+export function readableMessage(line: Readonly<Record<string, unknown>>): string {
+  const { level: _level, time: _time, msg, ...facts } = line;
+  if (msg !== "request")
+    return [msg, ...Object.entries(facts).map(([name, value]) => `${name}=${readable(value)}`)].join(" ");
+  const { method, path, status, cache, ms, source, client, id, error } = facts;
+  const from = source === undefined ? "" : ` from ${readable(source)}`;
+  const why = error === undefined ? "" : `\n    ${readable(error).replaceAll("\n", "\n    ")}`;
+  return `${readable(status)} ${readable(method)} ${readable(path)} ${readable(cache)} ${readable(ms)} ms${from} for ${readable(client)} (${readable(id)})${why}`;
+}
+
+function readable(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BlobKey, Clock } from "../core/ports.ts";
 import type { PreparedRecorder } from "../ops/request-recorder.ts";
+import { DateLine, endWithReadyHead, type ReadyHead, readyHead } from "./ready-head.ts";
 
 /** Everything about an answer that will be given again just so. */
 export interface HotAnswer {
@@ -18,6 +19,7 @@ export interface HotAnswer {
 interface Entry extends HotAnswer {
   /** A string where the body is ASCII: Node writes head and body as one string then. */
   readonly body: Uint8Array | string;
+  readonly head: ReadyHead;
   touchedAt: number;
 }
 
@@ -25,6 +27,8 @@ export interface HotAnswersOptions {
   readonly maxBytes: number;
   readonly clock: Clock;
   readonly nextRequestId: () => string;
+  /** Of the server, which tells clients. */
+  readonly keepAliveTimeoutMs: number;
   /** Marks a stored file as used. Called at most once a minute per answer. */
   readonly touch: (key: BlobKey) => void;
 }
@@ -52,6 +56,7 @@ const asciiLimitBytes = 64 * 1024;
 export class HotAnswers {
   readonly #options: HotAnswersOptions;
   readonly #entries: LRUCache<string, Entry>;
+  readonly #date = new DateLine();
 
   constructor(options: HotAnswersOptions) {
     this.#options = options;
@@ -69,21 +74,25 @@ export class HotAnswers {
     if (!(isHead || request.method === "GET") || !hasPlainHeaders(request.rawHeaders)) return false;
 
     const startedAt = performance.now();
-    const id = this.#options.nextRequestId();
-    const headers = [...entry.headers, "X-Request-Id", id];
-    if (entry.freshUntil !== Number.POSITIVE_INFINITY) {
-      const freshForMs = entry.freshUntil - this.#options.clock.now();
-      if (freshForMs <= 0) {
-        this.#entries.delete(request.url ?? "");
-        return false;
-      }
-      headers.push("Cache-Control", `public, max-age=${Math.ceil(freshForMs / 1000)}`);
+    const now = this.#options.clock.now();
+    const freshForMs = entry.freshUntil - now;
+    if (freshForMs <= 0) {
+      this.#entries.delete(request.url ?? "");
+      return false;
     }
-    response.writeHead(200, headers);
-    if (isHead) response.end();
-    else if (typeof entry.body === "string") response.end(entry.body, "latin1");
-    else response.end(entry.body);
-    this.#touch(entry);
+    const id = this.#options.nextRequestId();
+    const cacheControl =
+      freshForMs === Number.POSITIVE_INFINITY ? undefined : `public, max-age=${Math.ceil(freshForMs / 1000)}`;
+    const own = `X-Request-Id: ${id}\r\n${this.#date.at(now)}${cacheControl === undefined ? "" : `Cache-Control: ${cacheControl}\r\n`}`;
+    const body = isHead ? undefined : entry.body;
+    if (!endWithReadyHead(response, { ready: entry.head, own }, body)) {
+      const headers = [...entry.headers, "X-Request-Id", id];
+      if (cacheControl !== undefined) headers.push("Cache-Control", cacheControl);
+      response.writeHead(200, headers);
+      if (typeof body === "string") response.end(body, "latin1");
+      else response.end(body);
+    }
+    this.#touch(entry, now);
     const record = isHead ? entry.recordHead : entry.recordGet;
     record(id, request.socket.remoteAddress ?? "", performance.now() - startedAt);
     return true;
@@ -91,11 +100,11 @@ export class HotAnswers {
 
   add(url: string, answer: HotAnswer): void {
     if (url.length > maxUrlLength || url.includes("?")) return;
-    this.#entries.set(url, { ...answer, body: compactBody(answer.bytes), touchedAt: this.#options.clock.now() });
+    const head = readyHead(answer.headers, this.#options.keepAliveTimeoutMs);
+    this.#entries.set(url, { ...answer, head, body: compactBody(answer.bytes), touchedAt: this.#options.clock.now() });
   }
 
-  #touch(entry: Entry): void {
-    const now = this.#options.clock.now();
+  #touch(entry: Entry, now: number): void {
     if (now - entry.touchedAt < touchEveryMs) return;
     entry.touchedAt = now;
     this.#options.touch(entry.key);

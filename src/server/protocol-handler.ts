@@ -294,7 +294,7 @@ function cacheControl(answer: Answer): string {
 }
 
 function causeChain(error: Error): string {
-  const texts: string[] = [];
-  for (let at: unknown = error; at instanceof Error && texts.length < 4; at = at.cause) texts.push(at.message);
-  return texts.join(" < ");
+  const texts = new Set<string>();
+  for (let at: unknown = error; at instanceof Error && texts.size < 4; at = at.cause) texts.add(at.message);
+  return [...texts].join(" < ");
 }

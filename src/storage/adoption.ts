@@ -10,6 +10,7 @@ import { isSluiceError } from "../core/errors.ts";
 import type { Blob, BlobContent, ZipVerifier } from "../core/ports.ts";
 import { BrokenFile } from "./broken-file.ts";
 import { sha256Of } from "./hashing.ts";
+import type { WholeReads } from "./whole-reads.ts";
 
 /** SPEC §5.3. */
 const maxGoModBytes = 16 * 1024 * 1024;
@@ -17,8 +18,8 @@ const maxGoModBytes = 16 * 1024 * 1024;
 export interface AdoptionOptions {
   readonly verifier: ZipVerifier;
   readonly stagingFile: () => Promise<string>;
-  /** Files up to this size are checked in memory, larger ones as a copy in the staging folder. */
-  readonly wholeFileLimitBytes: number;
+  /** Zips that it reads are checked in memory, others as a copy in the staging folder. */
+  readonly wholeReads: WholeReads;
 }
 
 /** What a file without facts turned out to be. */
@@ -60,10 +61,8 @@ function checkGoMod(bytes: Uint8Array): void {
 }
 
 async function inspectZip(request: FileRequest, blob: Blob, options: AdoptionOptions): Promise<AdoptedFile> {
-  if (blob.size <= options.wholeFileLimitBytes) {
-    const bytes = await blob.read();
-    return { ...(await verifyZip(request, { bytes }, options)), bytes };
-  }
+  const bytes = await options.wholeReads.read(blob);
+  if (bytes !== undefined) return { ...(await verifyZip(request, { bytes }, options)), bytes };
   const copy = await options.stagingFile();
   try {
     await pipeline(blob.stream(), createWriteStream(copy));

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
@@ -11,6 +12,7 @@ import type { FactBook, NewFacts } from "./fact-book.ts";
 import { attempt, tellFailure } from "./failures.ts";
 import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
+import type { WholeReads } from "./whole-reads.ts";
 import type { ZipHashes } from "./zip-hashes.ts";
 
 export interface FileStoreOptions {
@@ -19,8 +21,8 @@ export interface FileStoreOptions {
   readonly hot: HotTier;
   readonly zipHashes: ZipHashes;
   readonly events: Events;
-  /** Files up to this size are read whole and answered as bytes. */
-  readonly wholeFileLimitBytes: number;
+  /** What it reads is answered as bytes, the rest as streams. */
+  readonly wholeReads: WholeReads;
   /** Checks a file that nothing is known of; throws `BrokenFile`. */
   readonly inspect: (request: FileRequest, blob: Blob) => Promise<AdoptedFile>;
 }
@@ -46,10 +48,11 @@ export class FileStore {
   }
 
   async keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
-    const standing = await this.read(request);
-    if (standing !== undefined) return standing;
     const key = blobKey(request);
+    // Facts before the file: another process writes the file first, so facts without a file are of one that was lost.
     const known = await this.#options.facts.find(key);
+    const standing = this.#options.hot.file(key) ?? (await this.#readStored(request, key));
+    if (standing !== undefined) return standing;
     if (known !== undefined) this.#options.facts.refuseChange(known, facts);
     const bytes = "bytes" in content ? await checkedCopy(key, content.bytes, facts) : undefined;
     try {
@@ -59,6 +62,8 @@ export class FileStore {
       if (recorded.sha256 === facts.sha256) {
         if (bytes !== undefined) return this.#wholeFile(recorded, bytes);
         await this.#rememberVerified(recorded);
+        // Whoever asked has followed it on its way; it is read into memory when the next one asks.
+        return this.#streamedFile(recorded);
       }
       const stored = await this.read(request);
       if (stored === undefined) throw new SluiceError("storage_failed", `${key} was stored but cannot be read back`);
@@ -66,9 +71,26 @@ export class FileStore {
     } catch (error) {
       if (!isSluiceError(error, "storage_failed")) throw error;
       tellFailure(this.#options.events, this.#options.blobs.name, error);
-      if (bytes !== undefined) this.#wholeFile({ key, ...facts }, bytes);
+      const held = bytes ?? (await this.#readUnkept(content, facts));
+      if (held !== undefined) this.#wholeFile({ key, ...facts }, held);
       throw error;
     }
+  }
+
+  /** What the store did not take can still be answered from memory, where it fits. */
+  async #readUnkept(content: BlobContent, facts: NewFacts): Promise<Uint8Array | undefined> {
+    if (!("file" in content) || content.size > this.#options.hot.maxFileBytes) return undefined;
+    try {
+      const bytes = await readFile(content.file);
+      return (await sha256Of(bytes)) === facts.sha256 ? bytes : undefined;
+    } catch {
+      // The medium has failed, and that was told already.
+      return undefined;
+    }
+  }
+
+  async isKnown(request: FileRequest): Promise<boolean> {
+    return (await this.#options.facts.find(blobKey(request))) !== undefined;
   }
 
   async #readStored(request: FileRequest, key: BlobKey): Promise<StoredFile | undefined> {
@@ -91,11 +113,11 @@ export class FileStore {
     const facts = await this.#options.facts.find(key);
     if (facts === undefined) return this.#adopt(request, key, blob);
     if (blob.size !== facts.size) throw new BrokenFile(`it has ${blob.size} bytes, recorded were ${facts.size}`);
-    if (blob.size > this.#options.wholeFileLimitBytes) {
+    const bytes = await this.#options.wholeReads.read(blob);
+    if (bytes === undefined) {
       await this.#ensureVerified(facts, blob.revision);
       return this.#streamedFile(facts);
     }
-    const bytes = await blob.read();
     refuseOtherHash(await sha256Of(bytes), facts.sha256);
     return this.#wholeFile(facts, bytes);
   }
@@ -117,9 +139,9 @@ export class FileStore {
     const { blobs } = this.#options;
     const key = blobKey(request);
     if ((await blobs.create(key, content)) === "created") return undefined;
-    const standing = await this.read(request);
+    const standing = await this.#readStored(request, key);
     if (standing !== undefined) return standing;
-    // What stood there was broken, and `read` has set it aside.
+    // What stood there was broken, and has been set aside.
     if ((await blobs.create(key, content)) === "created") return undefined;
     throw new SluiceError("storage_failed", `a broken file stands in the way of ${key} and cannot be moved`);
   }
@@ -136,7 +158,6 @@ export class FileStore {
 
   /** It was verified on its way into the store; hashing it again would make the first reader wait. */
   async #rememberVerified({ key, size }: FileFacts): Promise<void> {
-    if (size <= this.#options.wholeFileLimitBytes) return;
     const written = await this.#options.blobs.stat(key);
     if (written?.size === size) this.#verified.set(key, written.revision);
   }

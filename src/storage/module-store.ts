@@ -21,6 +21,7 @@ import { FileStore } from "./file-store.ts";
 import { HotTier } from "./hot-tier.ts";
 import { goModVersion, isFileRequest, versionsFolder } from "./layout.ts";
 import { RecordStore } from "./record-store.ts";
+import { WholeReads } from "./whole-reads.ts";
 import { ZipHashes } from "./zip-hashes.ts";
 
 export interface ModuleStoreOptions {
@@ -31,14 +32,13 @@ export interface ModuleStoreOptions {
   readonly events: Events;
   /** Names new files on the file system of `blobs`, so that a finished one is taken over without a copy. */
   readonly stagingFile: () => Promise<string>;
-  /** For the tier in memory; 0 is none. */
+  /** For the tier in memory; 0 is none. Half as much again may be held by clients that are just being answered. */
   readonly memoryBytes: number;
   /** Files up to this size, but at most an eighth of `memoryBytes`, are read whole, larger ones are streamed. */
   readonly wholeFileLimitBytes: number;
+  /** Called first when the store closes: ends what works on it in the background. */
+  readonly beforeClose?: () => Promise<void>;
 }
-
-/** Below this a stream costs more than it saves, whatever the limits. */
-const alwaysWholeBytes = 1024 * 1024;
 
 /** Blobs, ledger, memory and integrity as one. Closing it closes `blobs` and `ledger`. */
 export function createModuleStore(options: ModuleStoreOptions): ModuleStore {
@@ -55,18 +55,20 @@ class TieredModuleStore implements ModuleStore {
     const { blobs, events, verifier, stagingFile } = options;
     this.#options = options;
     const hot = new HotTier(options.memoryBytes);
-    const wholeFileLimitBytes = Math.max(alwaysWholeBytes, Math.min(options.wholeFileLimitBytes, hot.maxFileBytes));
-    const adoption = { verifier, stagingFile, wholeFileLimitBytes };
+    const wholeReads = new WholeReads({
+      maxFileBytes: Math.min(options.wholeFileLimitBytes, hot.maxFileBytes),
+      maxHeldBytes: options.memoryBytes * 1.5,
+    });
     this.#hot = hot;
     this.#records = new RecordStore({ ...options, hot });
     this.#files = new FileStore({
       blobs,
       events,
       hot,
-      wholeFileLimitBytes,
+      wholeReads,
       facts: new FactBook(options),
       zipHashes: new ZipHashes(blobs, events),
-      inspect: (request, blob) => inspect(request, blob, adoption),
+      inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile, wholeReads }),
     });
   }
 
@@ -98,6 +100,10 @@ class TieredModuleStore implements ModuleStore {
     return this.#records.drop(request);
   }
 
+  isKnown(request: ModuleRequest): Promise<boolean> {
+    return this.#files.isKnown(fileRequest(request));
+  }
+
   async versions(modulePath: ModulePath): Promise<Version[]> {
     const versions: Version[] = [];
     for await (const key of this.#options.blobs.list(versionsFolder(modulePath))) {
@@ -121,6 +127,7 @@ class TieredModuleStore implements ModuleStore {
   }
 
   async close(): Promise<void> {
+    await this.#options.beforeClose?.();
     await this.#options.ledger.close();
     await this.#options.blobs.close();
   }

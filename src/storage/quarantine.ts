@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { makeFolder } from "./folders.ts";
+import { isMissing } from "./storage-error.ts";
 import type { BlobKey } from "../core/ports.ts";
 
 export interface QuarantineLimits {
@@ -26,7 +28,7 @@ export class Quarantine {
   async take(file: string, key: BlobKey): Promise<void> {
     const time = new Date().toISOString().replaceAll(":", "-");
     const target = path.join(this.folder, `${time}-${randomBytes(3).toString("hex")}`, key);
-    await mkdir(path.dirname(target), { recursive: true });
+    await makeFolder(path.dirname(target));
     await rename(file, target);
     await this.#trim();
   }
@@ -43,8 +45,16 @@ export class Quarantine {
   }
 }
 
+/** 0 for what another process has just removed. */
 async function sizeOf(folder: string): Promise<number> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(path.join(entry.parentPath, entry.name)));
-  return (await Promise.all(files)).reduce((sum, { size }) => sum + size, 0);
+  try {
+    const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => stat(path.join(entry.parentPath, entry.name)));
+    return (await Promise.all(files)).reduce((sum, { size }) => sum + size, 0);
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
 }

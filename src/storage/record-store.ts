@@ -7,6 +7,7 @@ import { attempt } from "./failures.ts";
 import { sha256Of } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
 import { isFileRequest } from "./layout.ts";
+import { Turns } from "./turns.ts";
 
 export interface RecordStoreOptions {
   readonly blobs: BlobStore;
@@ -19,6 +20,7 @@ export interface RecordStoreOptions {
 /** `list`, `@latest` and query answers: blobs that change, with the time of their last confirmation in the ledger. */
 export class RecordStore {
   readonly #options: RecordStoreOptions;
+  readonly #turns = new Turns();
   readonly #reads = new Singleflight<StoredRecord | undefined>();
 
   constructor(options: RecordStoreOptions) {
@@ -27,29 +29,39 @@ export class RecordStore {
 
   async read(request: ModuleRequest): Promise<StoredRecord | undefined> {
     const key = blobKey(request);
-    return this.#options.hot.record(key) ?? this.#reads.run(key, () => this.#readStored(request, key));
+    const { hot } = this.#options;
+    const readInTurn = async (): Promise<StoredRecord | undefined> =>
+      hot.record(key) ?? (await this.#readStored(request, key));
+    return hot.record(key) ?? this.#reads.run(key, () => this.#turns.take(key, readInTurn));
   }
 
   /**
    * Freshness goes first and remembers what stood before, so that whatever a crash leaves between the two can be told from a
-   * blob that rotted: it has one of the two hashes.
+   * blob that rotted: it has one of the two hashes. For the same reason reads and writes of
+   * one record take turns.
    */
-  async keep(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord> {
-    const { ledger, hot, clock } = this.#options;
+  keep(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord> {
     const key = blobKey(request);
-    const record = { key, bytes: ownBytes(bytes), sha256: await sha256Of(bytes), source, checkedAt: clock.now() };
-    await this.#attempt(ledger.name, () => ledger.setFreshness(record));
-    await this.#attempt(this.#options.blobs.name, () => this.#write(key, bytes));
-    hot.put({ record });
-    return record;
+    return this.#turns.take(key, () => this.#keepInTurn(key, bytes, source));
   }
 
   async drop(request: ModuleRequest): Promise<void> {
     const { blobs, ledger, hot } = this.#options;
     const key = blobKey(request);
-    hot.delete(key);
-    await this.#attempt(blobs.name, () => blobs.delete(key));
-    await this.#attempt(ledger.name, () => ledger.removeFreshness(key));
+    await this.#turns.take(key, async () => {
+      hot.delete(key);
+      await this.#attempt(blobs.name, () => blobs.delete(key));
+      await this.#attempt(ledger.name, () => ledger.removeFreshness(key));
+    });
+  }
+
+  async #keepInTurn(key: BlobKey, bytes: Uint8Array, source: string): Promise<StoredRecord> {
+    const { ledger, blobs, hot, clock } = this.#options;
+    const record = { key, bytes: ownBytes(bytes), sha256: await sha256Of(bytes), source, checkedAt: clock.now() };
+    await this.#attempt(ledger.name, () => ledger.setFreshness(record));
+    await this.#attempt(blobs.name, () => this.#write(key, record.bytes));
+    hot.put({ record });
+    return record;
   }
 
   async #readStored(request: ModuleRequest, key: BlobKey): Promise<StoredRecord | undefined> {

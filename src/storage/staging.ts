@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import path from "node:path";
+import { makeFolder } from "./folders.ts";
 import { isMissing, storageError } from "./storage-error.ts";
 
 /** A staging file of a process on another host, or whose number another process has now, is stale when it was not written to for so long. */
@@ -23,7 +24,7 @@ export class Staging {
   /** A name nobody else has or gets. The file is not there yet. */
   async newFile(): Promise<string> {
     try {
-      await mkdir(this.folder, { recursive: true });
+      await makeFolder(this.folder);
     } catch (error) {
       throw storageError("create the folder", this.folder, error);
     }
@@ -33,7 +34,7 @@ export class Staging {
   /** Removes what processes that are gone left behind. Answers how many files that were. */
   async sweep(): Promise<number> {
     try {
-      await mkdir(this.folder, { recursive: true });
+      await makeFolder(this.folder);
       const names = await readdir(this.folder);
       const swept = await Promise.all(names.map((name) => this.#sweepFile(name)));
       return swept.filter(Boolean).length;

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
+import { Agent } from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
-import { ask, sendBytes } from "../support/raw-http.ts";
+import { ask, type RawAnswer, sendBytes } from "../support/raw-http.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
 
 const files = fixtureFiles();
@@ -24,6 +25,12 @@ afterEach(() => upstream.clearFaults());
 
 function fixture(path: string): Buffer {
   return Buffer.from(files.get(path) ?? expect.fail(`no fixture ${path}`));
+}
+
+/** What no two answers share left out, and max-age, which counts down. */
+function withoutOwn({ status, headers }: RawAnswer): unknown {
+  const { date: _date, "x-request-id": _id, "cache-control": cacheControl, ...rest } = headers;
+  return { ...rest, status, "cache-control": cacheControl?.replace(/max-age=(5\d|60)$/, "max-age=60") };
 }
 
 describe("headers", () => {
@@ -65,6 +72,27 @@ describe("headers", () => {
       expect(upstream.requestsFor(path)).toHaveLength(1);
     },
   );
+
+  test("an answer on a connection that stays open has the same headers from memory as from the ordinary way", async () => {
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const plain = { agent };
+    // An unknown header takes the ordinary way.
+    const ordinary = { agent, headers: { "x-any": "1" } };
+    for (const path of ["/example.com/leaf/@v/v1.1.0.zip", "/example.com/leaf/@v/list", "/example.com/leaf/@latest"]) {
+      await ask(sluice.url, path, plain);
+      for (const method of ["GET", "HEAD"]) {
+        const [hot, cold] = [
+          await ask(sluice.url, path, { ...plain, method }),
+          await ask(sluice.url, path, { ...ordinary, method }),
+        ];
+        expect(withoutOwn(hot)).toEqual(withoutOwn(cold));
+        expect(hot.headers["date"]).toMatch(/^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
+        expect(hot.headers["x-request-id"]).toMatch(/^[\w-]+$/);
+        expect(hot.body.equals(cold.body)).toBe(true);
+      }
+    }
+  });
 
   test("a request id of the front end is kept, a dangerous one is not", async () => {
     const path = "/example.com/leaf/@v/v1.0.0.mod";
@@ -236,6 +264,30 @@ describe("under a base path and behind a front end", () => {
     expect(outside.body.toString()).toContain("/go/");
     await own.stop();
     expect(own.output()).toContain('"client":"192.0.2.7"');
+  });
+});
+
+describe("a chain that leads back here through another server", () => {
+  test("is noticed at the first round, and the error says what to do", async () => {
+    let target = "";
+    const relay = await startFixtureUpstream();
+    onTestFinished(() => relay.close());
+    relay.setFault(/./, {
+      kind: "handler",
+      handle: (request, response) => {
+        const headers = { via: String(request.headers.via) };
+        void ask(target, request.url ?? "/", { headers }).then(({ status, body }) =>
+          response.writeHead(status).end(body),
+        );
+      },
+    });
+    const own = await startSluiceProcess({ upstream: relay.url });
+    onTestFinished(async () => void (await own.stop()));
+    target = own.url;
+    const { status, body } = await ask(own.url, "/example.com/leaf/@v/list");
+    expect(status).toBe(508);
+    expect(body.toString()).toContain("out of the chain");
+    expect(relay.requests).toHaveLength(1);
   });
 });
 

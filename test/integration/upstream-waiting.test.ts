@@ -75,6 +75,20 @@ describe("waiting between attempts", () => {
     expect(attemptsOf(opened.events)).toEqual(["1 upstream_failed 503", "1 upstream_invalid 200", "2 ok 200"]);
   });
 
+  test("is not begun after a minute when a body stopped coming, either", async () => {
+    await using opened = openUpstream(upstream.url, { client: { timeouts: { idleBodyMs: 50 } } });
+    upstream.setFault(mod, {
+      kind: "handler",
+      handle: (_request, response) => {
+        opened.clock.advance(61_000);
+        response.writeHead(200, { "content-length": 100 });
+        response.write("module");
+      },
+    });
+    await failureOf(fetchBytes(opened.source, mod));
+    expect(attemptsOf(opened.events)).toEqual(["1 upstream_timeout 200"]);
+  });
+
   test("ends with the fetch", async () => {
     upstream.setFault(mod, { kind: "status", status: 503 });
     const abort = new AbortController();
@@ -102,6 +116,18 @@ describe("waiting between attempts", () => {
     });
     for (const path of [mod, info, list]) await failureOf(fetchBytes(opened.source, path));
     expect(upstream.requests.length).toBe(3 + 5);
+  });
+
+  test("is earned by every answer, also by one that says what does not exist", async () => {
+    upstream.setFault(mod, { kind: "status", status: 503 });
+    const budget = createRetryBudget({ now: () => 0 }, { capacity: 2, perSecond: 0 });
+    await using opened = openUpstream(upstream.url, { budget });
+    await failureOf(fetchBytes(opened.source, mod));
+    expect(budget.left).toBe(0);
+    await failureOf(fetchBytes(opened.source, "example.com/absent/@v/list"));
+    expect(budget.left).toBe(1);
+    await fetchBytes(opened.source, info);
+    expect(budget.left).toBe(2);
   });
 });
 describe("the queue", () => {

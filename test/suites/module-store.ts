@@ -308,7 +308,7 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         ["an .info of another version", infoKey, Buffer.from('{"Version":"v1.0.1"}')],
         ["an .info that is cut", infoKey, Buffer.from('{"Version":"v1.0.0"')],
         ["a zip that is cut", zipKey, zip.subarray(0, -10)],
-        ["a zip with a flipped bit", zipKey, flipBit(Buffer.from(zip))],
+        ["a zip with a flipped bit in a file", zipKey, flipContent(Buffer.from(zip))],
         ["a zip of another module", zipKey, Buffer.from(buildZip({ "example.com/x@v1.0.0/a.go": "package a\n" }))],
         ["no zip", zipKey, Buffer.from("<html>")],
       ])("is refused: %s", async (_, key, content) => {
@@ -431,6 +431,13 @@ export function flipBit(bytes: Buffer): Buffer {
   const at = bytes.length >> 1;
   bytes.writeUInt8(bytes.readUInt8(at) ^ 0x10, at);
   return bytes;
+}
+
+/** In the packed data of a zip's first file: a bit elsewhere may change nothing that is hashed. */
+function flipContent(zip: Buffer): Buffer {
+  const at = 30 + zip.readUInt16LE(26) + zip.readUInt16LE(28) + 2;
+  zip.writeUInt8(zip.readUInt8(at) ^ 0x10, at);
+  return zip;
 }
 
 export function sha256(bytes: Uint8Array): string {

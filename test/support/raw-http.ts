@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request } from "node:http";
+import { type Agent, type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 
@@ -18,6 +18,8 @@ export function ask(
     readonly method?: string;
     readonly headers?: Readonly<Record<string, string>>;
     readonly signal?: AbortSignal;
+    /** Default: a connection of its own. */
+    readonly agent?: Agent;
   } = {},
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(base);
@@ -29,7 +31,7 @@ export function ask(
         path,
         method: options.method ?? "GET",
         headers: options.headers ?? {},
-        agent: false,
+        agent: options.agent ?? false,
         signal: options.signal,
       },
       (response) => {

@@ -45,33 +45,19 @@ export function checkFiles(files: readonly SourceFile[]): CheckedFiles {
   const tree = surveyTree(files);
   const collisions = new CollisionChecker();
   const valid: SourceFile[] = [];
-  const problems = new Map<string, { reason: string; isOmitted: boolean }>();
+  const problems = new Map<string, Verdict>();
   let remainingBytes = maxZipBytes;
   let sizeProblem: string | undefined;
   for (const file of files) {
-    const { path, kind = "file", content } = file;
-    const report = (reason: string, isOmitted: boolean) => {
-      if (!problems.has(path)) problems.set(path, { reason, isOmitted });
-    };
-    const omission = pathIsUsable(path) ? omissionOf(path, tree) : undefined;
-    if (omission !== undefined) {
-      report(omission, true);
-      continue;
+    const { path, content } = file;
+    const verdict = judge(file, tree, collisions);
+    if (verdict === undefined) {
+      if (content.length <= remainingBytes) remainingBytes -= content.length;
+      else sizeProblem ??= `module source tree too large (max size is ${maxZipBytes} bytes)`;
     }
-    const problem = pathProblem(path) ?? collisions.add(path, kind === "directory");
-    if (problem !== undefined) {
-      report(problem, false);
-      continue;
-    }
-    if (kind !== "file") {
-      report(kind === "symlink" ? "file is a symbolic link" : "not a regular file", true);
-      continue;
-    }
-    if (content.length <= remainingBytes) remainingBytes -= content.length;
-    else sizeProblem ??= `module source tree too large (max size is ${maxZipBytes} bytes)`;
-    if (path === "go.mod" && content.length > maxGoModBytes) report(goModSizeProblem, false);
-    else if (path === "LICENSE" && content.length > maxLicenseBytes) report(licenseSizeProblem, false);
-    else valid.push(file);
+    const problem = verdict ?? judgeSize(file);
+    if (problem === undefined) valid.push(file);
+    else if (!problems.has(path)) problems.set(path, problem);
   }
   const list = (isOmitted: boolean) =>
     [...problems]
@@ -98,13 +84,30 @@ function surveyTree(files: readonly SourceFile[]): Tree {
   return { modules, go124 };
 }
 
-function pathIsUsable(path: string): boolean {
-  return isCleanPath(path) && !path.startsWith("/");
+interface Verdict {
+  readonly isOmitted: boolean;
+  readonly reason: string;
 }
 
-function pathProblem(path: string): string | undefined {
-  if (!isCleanPath(path)) return "file path is not clean";
-  if (path.startsWith("/")) return "file path is not relative";
+/** Why the file does not get into the zip. The order of the rules is go's: the first one that applies gives the reason. */
+function judge({ path, kind = "file" }: SourceFile, tree: Tree, collisions: CollisionChecker): Verdict | undefined {
+  if (!isCleanPath(path)) return { isOmitted: false, reason: "file path is not clean" };
+  if (path.startsWith("/")) return { isOmitted: false, reason: "file path is not relative" };
+  const omission = omissionOf(path, tree);
+  if (omission !== undefined) return { isOmitted: true, reason: omission };
+  const problem = nameProblem(path) ?? collisions.add(path, kind === "directory");
+  if (problem !== undefined) return { isOmitted: false, reason: problem };
+  if (kind === "file") return undefined;
+  return { isOmitted: true, reason: kind === "symlink" ? "file is a symbolic link" : "not a regular file" };
+}
+
+function judgeSize({ path, content }: SourceFile): Verdict | undefined {
+  if (path === "go.mod" && content.length > maxGoModBytes) return { isOmitted: false, reason: goModSizeProblem };
+  if (path === "LICENSE" && content.length > maxLicenseBytes) return { isOmitted: false, reason: licenseSizeProblem };
+  return undefined;
+}
+
+function nameProblem(path: string): string | undefined {
   const problem = filePathProblem(path);
   if (problem !== undefined) return problem;
   return isGoModName(path) && path !== "go.mod" ? goModCaseProblem : undefined;

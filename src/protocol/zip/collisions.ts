@@ -26,6 +26,12 @@ interface Step {
 export class CollisionChecker {
   // A tree rather than one map of full paths: with the latter, a deep path would cost the square of its length.
   private readonly root: Node = { path: "", isDirectory: true, isSettled: true, children: undefined };
+  private count = 0;
+
+  /** Files and folders remembered. */
+  get size(): number {
+    return this.count;
+  }
 
   add(path: string, isDirectory: boolean): string | undefined {
     const steps = this.walk(path, isDirectory);
@@ -54,7 +60,10 @@ export class CollisionChecker {
         isSettled: false,
         children: undefined,
       };
-      if (known === undefined) (parent.children ??= new Map()).set(element, node);
+      if (known === undefined) {
+        (parent.children ??= new Map()).set(element, node);
+        this.count++;
+      }
       steps.push({ node, end, isNew: known === undefined });
       parent = node;
     }

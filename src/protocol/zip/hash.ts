@@ -28,7 +28,7 @@ export function hashZip(source: RandomAccess, module: ZipModule): H1 {
   return hashDigests(zip.entries.map((entry) => digestOf(zip, entry)));
 }
 
-/** As `hashZip`, but it streams large entries, so that memory stays below 40 MiB whatever the zip says. */
+/** As `hashZip`, but large entries are streamed, so that memory does not grow with their size. */
 export async function verifyZip(source: RandomAccess, module: ZipModule): Promise<H1> {
   const zip = readZip(source, module);
   const digests: FileDigest[] = [];

@@ -14,10 +14,11 @@ export const maxLicenseBytes = 16 * 1024 * 1024;
 export const maxNameBytes = 4096;
 
 /**
- * Entries, and bytes of the central directory, both far above any real module (the largest have some ten thousand files).
- * Go has no such rule. They bound what a hostile zip can make the reader keep in memory.
+ * Entries, files with the folders they are in, and bytes of the central directory, all far above any real module (the largest
+ * have some ten thousand files). Go has no such rule. They bound what a hostile zip can make the reader keep in memory.
  */
 export const maxEntries = 500_000;
+export const maxPaths = 1_000_000;
 export const maxDirectoryBytes = 128 * 1024 * 1024;
 
 /** Entries that unpack to more than this are streamed by `verifyZip`, so that memory stays bounded. */

@@ -4,7 +4,7 @@ import { goQuote } from "../quote.ts";
 import type { CentralEntry } from "./central-directory.ts";
 import { isCleanPath, splitPath } from "./clean-path.ts";
 import { CollisionChecker } from "./collisions.ts";
-import { maxGoModBytes, maxLicenseBytes, maxZipBytes } from "./limits.ts";
+import { maxGoModBytes, maxLicenseBytes, maxPaths, maxZipBytes } from "./limits.ts";
 import { malformedEntry, zipTooLarge } from "./problem.ts";
 
 export const goModCaseProblem = "go.mod files must have lowercase names";
@@ -29,6 +29,9 @@ export function checkModuleNames(entries: readonly CentralEntry[], prefix: strin
     if (entry.name.endsWith("/")) {
       if (directories.has(entry.name)) throw malformedEntry(entry.name, "multiple entries for the directory");
       directories.add(entry.name);
+    }
+    if (collisions.size > maxPaths) {
+      throw zipTooLarge(`module zip has too many files and folders (limit is ${maxPaths})`);
     }
     unpackedBytes += entry.size;
     if (unpackedBytes > maxZipBytes) {

@@ -1,15 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { rawZip } from "../../../test/support/raw-zip.ts";
-import {
-  refusalOf,
-  hello,
-  junk,
-  mib,
-  packedHello,
-  root,
-  sampleModule,
-  type Refusal,
-} from "../../../test/support/zip-sample.ts";
+import { refusalOf, type Refusal } from "../../../test/support/zip-refusal.ts";
+import { hello, junk, mib, packedHello, root, sampleModule } from "../../../test/support/zip-sample.ts";
 import { randomAccess, type RandomAccess } from "./random-access.ts";
 import { readZip } from "./reader.ts";
 
@@ -114,6 +106,13 @@ const refusals: Record<string, Refusal> = {
   "a LICENSE larger than 16 MiB": {
     zip: rawZip([{ name: `${root}LICENSE`, content: Buffer.alloc(16 * mib + 1) }]),
     message: /LICENSE file too large \(max size is 16777216 bytes\)/,
+  },
+  "more folders than any module has": {
+    zip: rawZip(
+      Array.from({ length: 600 }, (_, index) => ({ name: `${root}${index}/${"d/".repeat(1900)}f`, method: 0 })),
+    ),
+    message: /module zip has too many files and folders \(limit is 1000000\)/,
+    code: "zip_too_large",
   },
   "more than 500 MiB unpacked": {
     zip: rawZip(Array.from({ length: 6 }, (_, index) => ({ name: `${root}${index}`, packed: junk, size: 84 * mib }))),

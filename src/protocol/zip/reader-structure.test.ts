@@ -1,16 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { rawDescriptor, rawExtra, rawZip, uint64 } from "../../../test/support/raw-zip.ts";
-import {
-  refusalOf,
-  hello,
-  helloFields,
-  junk,
-  mib,
-  other,
-  packedHello,
-  root,
-  type Refusal,
-} from "../../../test/support/zip-sample.ts";
+import { refusalOf, type Refusal } from "../../../test/support/zip-refusal.ts";
+import { hello, helloFields, junk, mib, other, packedHello, root } from "../../../test/support/zip-sample.ts";
 
 const max32 = 0xffff_ffff;
 const descriptorFlag = 8;

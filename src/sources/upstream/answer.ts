@@ -27,6 +27,13 @@ export async function refusalOf(response: HttpResponse, rules: AnswerRules): Pro
     return new SluiceError("not_found", `${name}: answered ${status}`, { details: kept });
   }
   const context = { details, retryAfterSeconds: parseRetryAfter(headers["retry-after"], rules.now) };
+  if (status === 508) {
+    return new SluiceError(
+      "loop",
+      `${name}: leads back to a Sluice that is asking already; take it out of the chain`,
+      context,
+    );
+  }
   if (status >= 500 || status === 429 || status === 408 || status === 425) {
     return new SluiceError("upstream_failed", `${name}: answered ${status}`, context);
   }

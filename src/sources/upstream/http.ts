@@ -1,7 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
-import { givenUp } from "../../net/given-up.ts";
 import type { HttpClient, HttpResponse } from "../../net/http.ts";
 import { createRetryBudget, type RetryBudget } from "../../net/retry-budget.ts";
 import { type RetryOptions, withRetry } from "../../net/retry.ts";
@@ -38,7 +37,6 @@ export interface UpstreamSourceOptions {
 /** What became of one attempt, filled in while it runs. */
 export interface Attempt {
   status: number | undefined;
-  size: number | undefined;
   firstByteAt: number | undefined;
   received: number;
   /** What the body itself failed with, as opposed to whoever read it. */
@@ -93,7 +91,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         );
       } catch (error) {
         if (isSluiceError(error, "not_found")) budget.succeeded();
-        throw concluded(error, { signal, attempts });
+        throw concluded(error, attempts);
       }
     },
     async close() {},
@@ -108,7 +106,6 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   }): Promise<T> {
     const seen: Attempt = {
       status: undefined,
-      size: undefined,
       firstByteAt: undefined,
       received: 0,
       bodyError: undefined,
@@ -154,7 +151,6 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         now: clock.now(),
       });
       if (refusal !== undefined) throw refusal;
-      seen.size = response.size;
       return await receive({ source: name, size: response.size, body: watch(response, seen) });
     } finally {
       response.discard();
@@ -175,7 +171,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   }
 
   /** The error of a whole fetch: which upstream, and how often it was asked. */
-  function concluded(error: unknown, { signal, attempts }: { signal: AbortSignal; attempts: number }): unknown {
+  function concluded(error: unknown, attempts: number): unknown {
     if (
       !isSluiceError(
         error,
@@ -185,12 +181,10 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         "upstream_refused",
         "upstream_invalid",
         "integrity",
-        "cancelled",
       )
     ) {
       return error;
     }
-    if (error.code === "cancelled") return signal.aborted ? givenUp(signal, name) : error;
     const { host } = options.url;
     const text = error.message.startsWith(`${host}: `) ? `${name}${error.message.slice(host.length)}` : error.message;
     const message = attempts > 1 ? `${text.replace(/\.$/, "")} (${attempts} attempts)` : text;

@@ -44,9 +44,9 @@ export function createRetryJudge({
 }
 
 /** The connection ended before the body did; not a body that stopped coming, nor one that came and was wrong. */
-function wasCut(error: SluiceError, { bodyError, size, received }: Attempt): boolean {
+function wasCut(error: SluiceError, { bodyError }: Attempt): boolean {
   if (error !== bodyError || error.code === "upstream_timeout") return false;
-  if (error.code === "upstream_failed") return true;
+  // What the body itself finds wrong, such as its size, has no cause; a gzip stream that is broken has zlib's.
   const reason = errorCode(error.cause);
-  return (size !== undefined && received < size) || (reason !== undefined && !reason.startsWith("Z_"));
+  return reason !== undefined && !reason.startsWith("Z_");
 }

@@ -1,24 +1,12 @@
 import { existsSync, renameSync } from "node:fs";
-import {
-  access,
-  constants,
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  statfs,
-  unlink,
-} from "node:fs/promises";
+import { access, constants, copyFile, link, open, readdir, rename, rm, stat, statfs, unlink } from "node:fs/promises";
 import path from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore } from "../../core/ports.ts";
 import { Quarantine, type QuarantineLimits } from "../quarantine.ts";
 import { Staging } from "../staging.ts";
 import { errorCode, isMissing, storageError } from "../storage-error.ts";
+import { makeFolder, placeInFolder, syncFolder } from "../folders.ts";
 import { openDiskBlob, revisionOf } from "./disk-blob.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 
@@ -47,7 +35,7 @@ const noHardLinks: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOTSUP"
 /** Blobs as files. Any number of processes may use the same folders. */
 export async function createDiskBlobStore(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
   const { root, stagingDir, quarantineDir } = options;
-  await Promise.all([root, stagingDir, quarantineDir].map(makeFolder));
+  await Promise.all([root, stagingDir, quarantineDir].map(makeWritableFolder));
   const { dev } = await stat(root);
   for (const folder of [stagingDir, quarantineDir]) {
     if ((await stat(folder)).dev === dev) continue;
@@ -118,7 +106,7 @@ class DiskStore implements DiskBlobStore {
     let staged: string | undefined;
     try {
       staged = await this.#stage({ bytes });
-      await inFolder(target, (file) => rename(staged ?? "", file));
+      await placeInFolder(target, () => rename(staged ?? "", target));
     } catch (error) {
       if (staged !== undefined) await rm(staged, { force: true });
       throw storageError("write", target, error);
@@ -132,7 +120,8 @@ class DiskStore implements DiskBlobStore {
       await syncFolder(path.dirname(file));
       return true;
     } catch (error) {
-      if (isMissing(error)) return false;
+      // On a read-only file system, or where a folder stands, this is not told by the error.
+      if ((await this.stat(key)) === undefined) return false;
       throw storageError("delete", file, error);
     }
   }
@@ -147,7 +136,7 @@ class DiskStore implements DiskBlobStore {
     } catch (error) {
       if (isMissing(error)) return false;
       // It must leave the store even when the quarantine has no room for it.
-      if (errorCode(error) === "ENOSPC") return this.delete(key);
+      if (["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "")) return this.delete(key);
       throw storageError("set aside", file, error);
     }
   }
@@ -206,8 +195,8 @@ class DiskStore implements DiskBlobStore {
 
   async #publish(staged: string, target: string): Promise<"created" | "exists"> {
     try {
-      const folders = await inFolder(target, (file) =>
-        this.#hardLinks ? link(staged, file) : renameUnlessExists(staged, file),
+      const folders = await placeInFolder(target, () =>
+        this.#hardLinks ? link(staged, target) : renameUnlessExists(staged, target),
       );
       if (this.#hardLinks) await unlink(staged);
       for (const folder of folders) await syncFolder(folder);
@@ -263,26 +252,6 @@ function renameUnlessExists(staged: string, target: string): void {
   renameSync(staged, target);
 }
 
-/** Runs `place`, making the folder of `target` when it is missing. Answers the folders that got a new entry. */
-async function inFolder(target: string, place: (target: string) => Promise<void> | void): Promise<string[]> {
-  const folder = path.dirname(target);
-  try {
-    await place(target);
-    return [folder];
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-  const first = await mkdir(folder, { recursive: true });
-  await place(target);
-  const folders = [folder];
-  if (first === undefined) return folders;
-  for (let made = folder; made !== path.dirname(first) && made !== path.dirname(made);) {
-    made = path.dirname(made);
-    folders.push(made);
-  }
-  return folders;
-}
-
 async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
   const handle = await open(file, "wx", 0o644);
   try {
@@ -290,20 +259,6 @@ async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
     await handle.datasync();
   } finally {
     await handle.close();
-  }
-}
-
-/** Makes new names in the folder survive a power failure, where the file system lets a folder be synced at all. */
-async function syncFolder(folder: string): Promise<void> {
-  try {
-    const handle = await open(folder, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (!["EINVAL", "ENOTSUP", "EISDIR", "EPERM", "ENOENT"].includes(errorCode(error) ?? "")) throw error;
   }
 }
 
@@ -316,10 +271,11 @@ async function readFolder(folder: string) {
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+async function makeWritableFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw storageError("create the folder", folder, error);
+    throw storageError("use the folder", folder, error);
   }
 }

@@ -10,6 +10,8 @@ const lockTimeoutMs = 20;
 /** One open database with its statements. */
 export interface Connection {
   readonly db: DatabaseSync;
+  /** This connection made the database. */
+  readonly isNew: boolean;
   /** Which file this is, to notice that it was moved or deleted since. Undefined for a database in memory. */
   readonly fileId: string | undefined;
   readonly facts: StatementSync;
@@ -29,9 +31,10 @@ export function connect(file: string, now: number): Connection {
   const db = new DatabaseSync(file, { timeout: lockTimeoutMs });
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
-    migrate(db, file, now);
+    const isNew = migrate(db, file, now);
     return {
       db,
+      isNew,
       fileId: fileIdOf(file),
       facts: db.prepare("SELECT * FROM facts WHERE key = ?"),
       addFacts: db.prepare(

@@ -24,8 +24,8 @@ const migrations: readonly string[] = [
    ) STRICT, WITHOUT ROWID;`,
 ];
 
-/** Brings the schema up to date. Several processes may do this at the same time. */
-export function migrate(db: DatabaseSync, file: string, now: number): void {
+/** Brings the schema up to date; several processes may do this at the same time. Answers whether the database was empty. */
+export function migrate(db: DatabaseSync, file: string, now: number): boolean {
   db.exec("BEGIN IMMEDIATE");
   try {
     db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
@@ -43,6 +43,7 @@ export function migrate(db: DatabaseSync, file: string, now: number): void {
       db.prepare("INSERT INTO migrations (version, applied_at) VALUES (?, ?)").run(index + 1, now);
     }
     db.exec("COMMIT");
+    return version === 0;
   } catch (error) {
     // A failed COMMIT has rolled back by itself already.
     if (db.isTransaction) db.exec("ROLLBACK");

@@ -14,6 +14,11 @@ export interface SqliteLedgerOptions {
   readonly flushIntervalMs?: number;
 }
 
+export interface OpenedSqliteLedger extends Ledger {
+  /** There was no database, or a corrupt one: nothing is known of whatever is stored. */
+  readonly isNew: boolean;
+}
+
 type Row = Record<string, SQLOutputValue>;
 
 const defaultFlushIntervalMs = 30_000;
@@ -27,14 +32,15 @@ const busyLimitMs = 5000;
  * A ledger in an SQLite file, which several processes of one machine may share. A database that turns out to be corrupt, or is
  * moved or deleted under way, is replaced by a new one: what it knew of files is found out again from the files.
  */
-export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<OpenedSqliteLedger> {
   const ledger = new SqliteLedger(options);
   await ledger.open();
   return ledger;
 }
 
-class SqliteLedger implements Ledger {
+class SqliteLedger implements OpenedSqliteLedger {
   readonly name: string;
+  isNew = false;
   readonly #options: SqliteLedgerOptions;
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
@@ -48,7 +54,7 @@ class SqliteLedger implements Ledger {
   }
 
   async open(): Promise<void> {
-    await this.#run("open", () => undefined);
+    this.isNew = await this.#run("open", ({ isNew }) => isNew);
   }
 
   facts(key: BlobKey): Promise<FileFacts | undefined> {
@@ -65,6 +71,7 @@ class SqliteLedger implements Ledger {
 
   removeFacts(key: BlobKey): Promise<boolean> {
     return this.#run("write", ({ removeFacts, removeUsed }) => {
+      this.#uses.delete(key);
       removeUsed.run(key);
       return removeFacts.run(key).changes > 0;
     });
