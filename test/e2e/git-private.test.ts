@@ -52,7 +52,7 @@ url = "${git.url}/{path}.git"
 credential = { kind = "password", username = "me", file = "password" }
 
 [[private]]
-pattern = "ssh.corp.example/ssh/*"
+pattern = "ssh.corp.example"
 url = "${ssh.url}/{path}.git"
 credential = { kind = "ssh", file = "${ssh.keyFile}", known_hosts = "${ssh.knownHostsFile}" }
 

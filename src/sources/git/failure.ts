@@ -1,5 +1,5 @@
 import { SluiceError } from "../../core/errors.ts";
-import type { GitError } from "./command.ts";
+import { GitError } from "./command.ts";
 
 /** What is known of a remote when git fails with it. */
 export interface FailureContext {
@@ -54,6 +54,25 @@ export function remoteFailure(error: GitError, { url, hasCredential }: FailureCo
   const meaning = meanings.find(([pattern]) => pattern.test(error.stderr))?.[1];
   if (meaning === undefined) return new SluiceError("upstream_failed", `${url}: ${reasonOf(error)}`, context);
   return new SluiceError(outcomes[meaning], `${url}: ${sentenceOf(meaning, hasCredential, error)}`, context);
+}
+
+/** A refused SSH host key, with its fingerprint; undefined when it is something else that went wrong, or nobody can tell. */
+export async function hostKeyFailure(
+  error: unknown,
+  {
+    url,
+    explain,
+    signal,
+  }: {
+    readonly url: string;
+    readonly explain: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
+    readonly signal: AbortSignal;
+  },
+): Promise<SluiceError | undefined> {
+  if (!(error instanceof GitError) || !/host key verification failed/i.test(error.stderr)) return undefined;
+  const sentence = await explain?.(signal);
+  if (sentence === undefined) return undefined;
+  return new SluiceError("upstream_refused", `${url}: ${sentence}`, { cause: error, details: { upstream: url } });
 }
 
 function sentenceOf(meaning: keyof typeof outcomes, hasCredential: boolean, error: GitError): string {

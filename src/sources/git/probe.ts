@@ -2,7 +2,7 @@ import { SluiceError } from "../../core/errors.ts";
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
 import type { ProbeRepository } from "./discovery/location.ts";
-import { remoteFailure } from "./failure.ts";
+import { hostKeyFailure, remoteFailure } from "./failure.ts";
 import type { GitAccess } from "./remote-host.ts";
 
 /** The status of a plain GET of an http(s) remote, or undefined when there is no answer. */
@@ -21,7 +21,7 @@ const timeoutMs = 30_000;
 export function createRepositoryProbe({ git, access, status }: RepositoryProbeOptions): ProbeRepository {
   return async (url, { signal }) => {
     await git.check();
-    const { env, hasCredential, dispose } = await access(url);
+    const { env, hasCredential, dispose, explainHostKey } = await access(url);
     const scheme = url.slice(0, url.indexOf(":"));
     try {
       const args = ["ls-remote", "-q", "--end-of-options", url, "HEAD"];
@@ -29,7 +29,9 @@ export function createRepositoryProbe({ git, access, status }: RepositoryProbeOp
       return true;
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      const failure = remoteFailure(error, { url, hasCredential });
+      const failure =
+        (await hostKeyFailure(error, { url, explain: explainHostKey, signal })) ??
+        remoteFailure(error, { url, hasCredential });
       if (failure.code === "not_found") return false;
       const mayBeAbsent = failure.code === "upstream_refused" && !hasCredential && scheme.startsWith("http");
       const answer = mayBeAbsent ? await status?.(url, signal) : undefined;

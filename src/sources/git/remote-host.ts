@@ -2,7 +2,7 @@ import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events } from "../../core/ports.ts";
 import type { FairQueue } from "../../net/fair-queue.ts";
 import { type GitCommand, GitError } from "./command.ts";
-import { isDamage, remoteFailure } from "./failure.ts";
+import { hostKeyFailure, isDamage, remoteFailure } from "./failure.ts";
 
 /** How a host is talked to: credentials and certificates in git's environment, never in its arguments. */
 export interface GitAccess {
@@ -84,7 +84,9 @@ export class RemoteHost {
         onStart: run.onStart,
       });
     } catch (error) {
-      const told = (await this.#tellHostKey(error, explainHostKey)) ?? (await this.#tellFailure(error, hasCredential));
+      const told =
+        (await hostKeyFailure(error, { url, explain: explainHostKey, signal: closing })) ??
+        (await this.#tellFailure(error, hasCredential));
       outcome = isSluiceError(told) ? told.code : "damaged";
       throw told;
     } finally {
@@ -92,15 +94,6 @@ export class RemoteHost {
       const durationMs = clock.now() - startedAt;
       events.emit({ type: "git_fetch", repository: url, kind, outcome, durationMs });
     }
-  }
-
-  /** Undefined when it is something else that went wrong. */
-  async #tellHostKey(error: unknown, explain: GitAccess["explainHostKey"]): Promise<SluiceError | undefined> {
-    const isRefused = error instanceof GitError && /host key verification failed/i.test(error.stderr);
-    const sentence = isRefused ? await explain?.(this.#parts.closing) : undefined;
-    if (sentence === undefined) return undefined;
-    const { url } = this.#parts;
-    return new SluiceError("upstream_refused", `${url}: ${sentence}`, { cause: error, details: { upstream: url } });
   }
 
   async #tellFailure(error: unknown, hasCredential: boolean): Promise<unknown> {
