@@ -22,8 +22,11 @@ export interface GoDirect extends AsyncDisposable {
   list(paths: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
 }
 
-/** `remotes`: what git is to ask in place of URLs that begin so. */
-export async function createGoDirect(remotes: Readonly<Record<string, string>>): Promise<GoDirect> {
+/** `remotes`: what git is to ask in place of URLs that begin so. With a `proxy`, go asks that in place of git. */
+export async function createGoDirect(
+  remotes: Readonly<Record<string, string>>,
+  { proxy = "direct" }: { readonly proxy?: string } = {},
+): Promise<GoDirect> {
   const root = await mkdtemp(join(tmpdir(), "sluice-direct-"));
   const config = Object.entries(remotes).map(
     ([url, actual]) => `[url ${JSON.stringify(actual)}]\n\tinsteadOf = ${url}\n`,
@@ -42,7 +45,7 @@ export async function createGoDirect(remotes: Readonly<Record<string, string>>):
     GOFLAGS: "-modcacherw",
     GOTOOLCHAIN: "local",
     GOSUMDB: "off",
-    GOPROXY: "direct",
+    GOPROXY: proxy,
   };
   const go = async (args: readonly string[]): Promise<Record<string, unknown>[]> => {
     // Every run starts from nothing, so that no answer depends on the ones before.
