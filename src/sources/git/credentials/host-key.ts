@@ -25,11 +25,14 @@ export async function explainHostKey(
   if (offered.length === 0) return undefined;
   const name = port === "22" ? hostname : `[${hostname}]:${port}`;
   const known = parseKeys(await run("ssh-keygen", ["-F", name, "-f", knownHostsFile], signal));
-  const shown = offered.map(({ type, fingerprint }) => `${fingerprint} (${type})`).join(", ");
-  const compare = `Compare it with what the host's operator says; when it is right, ${known.length === 0 ? "add" : "put"} the line that \`ssh-keyscan -p ${port} ${hostname}\` prints`;
-  if (known.length === 0) return `${name} is not in ${knownHostsFile}; its key is ${shown}. ${compare} to that file`;
-  const before = known.map(({ fingerprint }) => fingerprint).join(", ");
-  return `the SSH key of ${name} is ${shown}, but ${knownHostsFile} has ${before}: somebody may be in between. ${compare} in the place of the old one`;
+  // Errors have little room, and one key is enough to compare.
+  const shown = offered.find(({ type }) => type === "ssh-ed25519") ?? offered[0];
+  const before = known.find(({ type }) => type === shown?.type) ?? known[0];
+  const now = `${shown?.fingerprint} (${shown?.type})`;
+  const line = `\`ssh-keyscan -p ${port} ${hostname}\``;
+  if (before === undefined)
+    return `its SSH key ${now} is not in ${knownHostsFile}; if it is the host's own, add what ${line} prints`;
+  return `its SSH key is now ${now}, not ${before.fingerprint}; if its operator confirms that, put what ${line} prints into ${knownHostsFile}`;
 }
 
 /** Lines of `host type base64`, as both programs print them. */
