@@ -340,13 +340,13 @@ describe.skipIf(lacksSsh())("an SSH key", () => {
     );
     const unknown = await explainHostKey(new URL(url), empty, signal);
     expect(unknown).toContain(`its SSH key ${server.fingerprint()} (ssh-ed25519) is not in ${empty}`);
-    expect(unknown).toContain(`\`ssh-keyscan -p ${server.port} 127.0.0.1\``);
+    expect(unknown).toContain(`ssh-keyscan -p ${server.port} 127.0.0.1`);
 
     const old = server.fingerprint();
     await server.changeHostKey();
     expect(await listRemote(setUp({ rules: [rule(server.keyFile)] }), url)).toContain("Host key verification failed");
     const changed = await explainHostKey(new URL(url), server.knownHostsFile, signal);
-    expect(changed).toContain(`its SSH key is now ${server.fingerprint()} (ssh-ed25519), not ${old}; if its operator`);
+    expect(changed).toContain(`it has another SSH key ${server.fingerprint()} (ssh-ed25519) than ${old}; once`);
     expect(await server.commands()).toEqual([]);
   });
 });

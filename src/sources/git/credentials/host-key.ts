@@ -28,11 +28,11 @@ export async function explainHostKey(
   // Errors have little room, and one key is enough to compare.
   const shown = offered.find(({ type }) => type === "ssh-ed25519") ?? offered[0];
   const before = known.find(({ type }) => type === shown?.type) ?? known[0];
-  const now = `${shown?.fingerprint} (${shown?.type})`;
-  const line = `\`ssh-keyscan -p ${port} ${hostname}\``;
-  if (before === undefined)
-    return `its SSH key ${now} is not in ${knownHostsFile}; if it is the host's own, add what ${line} prints`;
-  return `its SSH key is now ${now}, not ${before.fingerprint}; if its operator confirms that, put what ${line} prints into ${knownHostsFile}`;
+  const now = `SSH key ${shown?.fingerprint} (${shown?.type})`;
+  if (before === undefined) {
+    return `its ${now} is not in ${knownHostsFile}; once its operator confirmed it, add the output of ssh-keyscan -p ${port} ${hostname}`;
+  }
+  return `it has another ${now} than ${before.fingerprint}; once its operator confirmed it, renew it in ${knownHostsFile} with ssh-keyscan`;
 }
 
 /** Lines of `host type base64`, as both programs print them. */
