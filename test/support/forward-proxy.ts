@@ -17,9 +17,12 @@ export interface ProxyLog {
 
 export type ForwardProxy = ProxyLog & Pick<Loopback, "port" | "connections">;
 
-/** A CONNECT proxy for which every name leads to this machine. `server` may be an https server that is yet without a listener. */
+/**
+ * A CONNECT proxy for which every name leads to this machine, and every port to `onwardPort` if there is one. `server` may be an
+ * https server that is yet without a listener.
+ */
 export async function startConnectProxy(
-  options: { readonly password?: string; readonly server?: Server } = {},
+  options: { readonly password?: string; readonly server?: Server; readonly onwardPort?: number } = {},
 ): Promise<ForwardProxy> {
   const log: ProxyLog = { asked: [], authorization: [] };
   const server = options.server ?? createServer();
@@ -32,7 +35,8 @@ export async function startConnectProxy(
       socket.end("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 6\r\n\r\nsecret");
       return;
     }
-    const onward = connect(Number(request.url?.split(":").at(-1)), "127.0.0.1", () => {
+    const port = options.onwardPort ?? Number(request.url?.split(":").at(-1));
+    const onward = connect(port, "127.0.0.1", () => {
       socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
       onward.write(head);
       onward.pipe(socket).pipe(onward);
