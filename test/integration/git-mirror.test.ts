@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -237,6 +237,18 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     await using sluice = await open({ folder });
     const { version } = await sluice.info(path, "main");
     expect(version).toMatch(/^v1\.2\.1-0\./);
+    expect(await leftoversIn(folder)).toEqual([]);
+  });
+
+  test("what a kill leaves of a mirror that was being made is removed", async () => {
+    const folder = join(root, "data");
+    {
+      await using sluice = await open({ folder });
+      await sluice.info(path, "v1.0.0");
+    }
+    for (const mirror of await mirrorsIn(folder)) await rename(mirror, `${mirror}.new-0123`);
+    await using sluice = await open({ folder });
+    expect((await sluice.info(path, "v1.0.0")).version).toBe("v1.0.0");
     expect(await leftoversIn(folder)).toEqual([]);
   });
 

@@ -21,7 +21,9 @@ export function randomRepo(seed: number, root: string): RandomRepo {
     commits.push({ name, parents: randomParents(random, index), files, tags, branches });
   }
   return {
-    description: { commits, objectFormat: random.chance(8) ? "sha256" : "sha1" },
+    description: random.chance(8)
+      ? { commits: commits.map(withLongGitlinks), objectFormat: "sha256" }
+      : { commits, objectFormat: "sha1" },
     modulePaths: [root, ...random.pick(pathChoices).map((path) => `${root}/${path}`)],
   };
 }
@@ -218,3 +220,12 @@ const oddFiles: readonly (readonly [string, Content])[] = [
   ["deep/er/d.go", "package d\n"],
   ["big.lfs", { lfs: { sha256: "ab".repeat(32), size: 12 } }],
 ];
+
+/** The hash of a submodule is as long as those of the repository. */
+function withLongGitlinks(commit: CommitDescription): CommitDescription {
+  const files = Object.entries(commit.files ?? {}).map(([path, content]) => {
+    const isGitlink = content !== null && typeof content === "object" && "gitlink" in content;
+    return [path, isGitlink ? { gitlink: content.gitlink.padEnd(64, "0") } : content] as const;
+  });
+  return { ...commit, files: Object.fromEntries(files) };
+}

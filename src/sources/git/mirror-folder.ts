@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { GitCommand } from "./command.ts";
 
 /** The attributes of a repository that go switches off, so that archives have what the commit has (SPEC §5.1). */
@@ -27,7 +27,12 @@ export async function openMirrorFolder(options: MirrorFolderOptions, hashLength:
     await removeLeftovers(folder);
     return;
   }
-  await makeRepository(options, (await hashLength()) === 64 ? "sha256" : "sha1");
+  const objectFormat = (await hashLength()) === 64 ? "sha256" : "sha1";
+  await mkdir(dirname(folder), { recursive: true });
+  for (const name of await readdir(dirname(folder))) {
+    if (name.startsWith(`${basename(folder)}.new-`)) await rm(join(dirname(folder), name), { recursive: true });
+  }
+  await makeRepository(options, objectFormat);
 }
 
 export async function isRepository(folder: string): Promise<boolean> {
@@ -40,7 +45,6 @@ export async function isRepository(folder: string): Promise<boolean> {
 
 async function makeRepository(options: MirrorFolderOptions, objectFormat: string): Promise<void> {
   const { git, folder, url, signal } = options;
-  await mkdir(dirname(folder), { recursive: true });
   // Under another name until it is complete: a kill in between leaves no half mirror.
   const draft = `${folder}.new-${randomBytes(6).toString("hex")}`;
   try {
