@@ -78,12 +78,13 @@ export function composeGit(config: Config, parts: GitParts): Source {
     await (isReady ??= prepare({ folder, keyFolder, trust }));
     return readAccess(url);
   };
+  const onRefused = (url: string): void => credentials.refused(new URL(url));
   const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
   const mirrors = createMirrors({
     folder,
     git,
     access,
-    onRefused: (url) => credentials.refused(new URL(url)),
+    onRefused,
     probe: status,
     events,
     clock,
@@ -102,7 +103,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const discovery = createDiscovery({
     http,
     clock,
-    probe: createRepositoryProbe({ git, access, status }),
+    probe: createRepositoryProbe({ git, access, onRefused, status }),
     isNamedHost,
     checkAddress: createAddressGuard({ dns, egress }),
     overrides: privateModules.overrides,

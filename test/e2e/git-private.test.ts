@@ -47,9 +47,9 @@ describe.skipIf(lacks("go", ["version"]) || lacksSsh())("private modules with a 
     await writeFile(
       join(folder, "sluice.toml"),
       `[[private]]
-pattern = "https.corp.example/https/*"
+pattern = "https.corp.example"
 url = "${git.url}/{path}.git"
-credential = { kind = "password", username = "me", file = "password" }
+credential = { kind = "password", username = "me", command = ["cat", "${join(folder, "password")}"] }
 
 [[private]]
 pattern = "ssh.corp.example"
@@ -86,14 +86,16 @@ level = "trace"
   });
 
   it("say what is wrong with a refused password, and take a new one without a restart", async () => {
-    await setPassword("wrong");
+    git.credentials = [{ username: "me", password: "another one" }];
     const refused = await go("list", "-m", "https.corp.example/https/rotated@v1.0.0");
     expect(refused).toContain("502 Bad Gateway");
     expect(refused).toContain("refuses Sluice's credential");
-    await setPassword(password);
+    await setPassword("another one");
     expect(await go("list", "-m", "https.corp.example/https/rotated@v1.0.0")).toBe(
       "https.corp.example/https/rotated v1.0.0\n",
     );
+    await setPassword(password);
+    git.credentials = [{ username: "me", password }];
   });
 
   it("say so when the SSH host has another key, with its fingerprint", async () => {
@@ -119,7 +121,7 @@ level = "trace"
     const { stdout: printed } = await startCli(["config", "print", "--config", join(folder, "sluice.toml")], {
       cwd: folder,
     }).ended;
-    expect(printed).toContain('credential = { kind = "password", file = "password", username = "me" }');
+    expect(printed).toContain('credential = { kind = "password", command = ["cat","[hidden]"], username = "me" }');
     const written = { processes, log: sluice.output(), metrics, printed, data: await contentsOf(sluice.dataDir) };
     expect(metrics).toContain("# TYPE");
     expect(written.log).toContain("https.corp.example/https/slow");

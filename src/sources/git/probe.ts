@@ -1,4 +1,4 @@
-import { SluiceError } from "../../core/errors.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
 import type { ProbeRepository } from "./discovery/location.ts";
@@ -11,6 +11,8 @@ export type RemoteStatus = (url: string, signal: AbortSignal) => Promise<number 
 export interface RepositoryProbeOptions {
   readonly git: GitCommand;
   readonly access: (url: string) => Promise<GitAccess>;
+  /** The host did not take the credential: it is read anew, and shown once more. */
+  readonly onRefused?: (url: string) => void;
   /** Hosts ask anybody for a password where there is no repository; their web page tells. Default: nobody is asked. */
   readonly status?: RemoteStatus | undefined;
 }
@@ -18,29 +20,45 @@ export interface RepositoryProbeOptions {
 const timeoutMs = 30_000;
 
 /** Asks with `git ls-remote`, as go does, and the credentials of the host. An empty repository is one. */
-export function createRepositoryProbe({ git, access, status }: RepositoryProbeOptions): ProbeRepository {
+export function createRepositoryProbe(options: RepositoryProbeOptions): ProbeRepository {
+  const { git, onRefused } = options;
   return async (url, { signal }) => {
     await git.check();
-    const { env, hasCredential, dispose, explainHostKey } = await access(url);
-    const scheme = url.slice(0, url.indexOf(":"));
     try {
-      const args = ["ls-remote", "-q", "--end-of-options", url, "HEAD"];
-      await git.run({ args, env, scheme, signal, timeoutMs });
-      return true;
+      return await ask(url, signal, options);
     } catch (error) {
-      if (!(error instanceof GitError)) throw error;
-      const failure =
-        (await hostKeyFailure(error, { url, explain: explainHostKey, signal })) ??
-        remoteFailure(error, { url, hasCredential });
-      if (failure.code === "not_found") return false;
-      const mayBeAbsent = failure.code === "upstream_refused" && !hasCredential && scheme.startsWith("http");
-      const answer = mayBeAbsent ? await status?.(url, signal) : undefined;
-      if (answer === 404 || answer === 410) return false;
-      throw failure;
-    } finally {
-      await dispose();
+      if (!isSluiceError(error, "upstream_refused") || error.details["hasCredential"] !== true) throw error;
+      if (onRefused === undefined) throw error;
+      onRefused(url);
+      return ask(url, signal, options);
     }
   };
+}
+
+async function ask(
+  url: string,
+  signal: AbortSignal,
+  { git, access, status }: RepositoryProbeOptions,
+): Promise<boolean> {
+  const { env, hasCredential, dispose, explainHostKey } = await access(url);
+  const scheme = url.slice(0, url.indexOf(":"));
+  try {
+    const args = ["ls-remote", "-q", "--end-of-options", url, "HEAD"];
+    await git.run({ args, env, scheme, signal, timeoutMs });
+    return true;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    const failure =
+      (await hostKeyFailure(error, { url, explain: explainHostKey, signal })) ??
+      remoteFailure(error, { url, hasCredential });
+    if (failure.code === "not_found") return false;
+    const mayBeAbsent = failure.code === "upstream_refused" && !hasCredential && scheme.startsWith("http");
+    const answer = mayBeAbsent ? await status?.(url, signal) : undefined;
+    if (answer === 404 || answer === 410) return false;
+    throw failure;
+  } finally {
+    await dispose();
+  }
 }
 
 export interface RemoteStatusOptions {
