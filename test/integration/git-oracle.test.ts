@@ -105,5 +105,6 @@ function isSameRefusal(query: string, ours: string | undefined, theirs: string):
   const isClientsOwn = query.endsWith("@latest") || /\+(?!incompatible)/.test(query);
   if (isClientsOwn) return ours?.startsWith("not_found: ") === true;
   const subject = theirs.startsWith("create zip") ? (/\S+@\S+ /.exec(ours ?? "")?.[0] ?? "") : "";
-  return ours === `not_found: not found: ${subject}${theirs}`;
+  // What go writes in several lines we write in one.
+  return ours === `not_found: not found: ${subject}${theirs.replaceAll("\n", "; ")}`;
 }
