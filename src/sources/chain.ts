@@ -1,6 +1,8 @@
 import { type ErrorCode, isSluiceError, type SluiceError } from "../core/errors.ts";
 import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
-import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+import { parseFrom, readBody } from "../core/body.ts";
+import { maxListBytes } from "../core/latest.ts";
+import { blobKey, type ModuleRequest, parseList } from "../protocol/goproxy/index.ts";
 import { type ChainEntry, type EndEntry, formatChain } from "./chain-spec.ts";
 import type { PrivateRules } from "./private.ts";
 import { directAnswer, failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
@@ -34,11 +36,38 @@ const sourceCodes = [
 ] as const satisfies readonly ErrorCode[];
 
 /**
+ * An upstream without `@latest` is not without the module: go makes the latest version of that upstream's own list before it
+ * goes on to the next (SPEC §1.4). `"listed"`: there is such a list, and whoever asked makes it from there. Undefined: there is none.
+ */
+async function listFailure(
+  source: Source,
+  request: ModuleRequest,
+  context: FetchContext,
+): Promise<SluiceError | "listed" | undefined> {
+  if (request.kind !== "latest") return undefined;
+  const list = { kind: "list", modulePath: request.modulePath } as const;
+  try {
+    return await source.fetch(
+      list,
+      async (response) => {
+        const sent = await readBody(response, maxListBytes);
+        const { versions, timed } = parseFrom(response.source, blobKey(list), () => parseList(sent));
+        return versions.length + timed.length > 0 ? "listed" : undefined;
+      },
+      context,
+    );
+  } catch (error) {
+    if (!isSluiceError(error, ...sourceCodes)) throw error;
+    return error.code === "not_found" ? undefined : error;
+  }
+}
+
+/**
  * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
  * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
  *
  * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
- * repository has lost. `not_found` carries in `details.asked` how many sources said so.
+ * repository has lost. `@latest` ends at the first that has a list. `not_found` carries in `details.asked` how many sources said so.
  */
 export function createChain({ entries, privateRules, direct, open }: ChainOptions): Source {
   const links: Link[] = [];
@@ -70,8 +99,10 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
         } catch (error) {
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });
-          if (error.code === "not_found") continue;
-          failure = error;
+          const later = error.code === "not_found" ? await listFailure(source, request, context) : error;
+          if (later === "listed") break;
+          if (later === undefined) continue;
+          failure = later;
           if (!fallBackOnError || context.signal.aborted) break;
         }
       }

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { parseFrom, readBody } from "../../src/core/body.ts";
 import { isSluiceError } from "../../src/core/errors.ts";
 import type { Source, SourceResponse } from "../../src/core/ports.ts";
@@ -218,5 +218,31 @@ describe.skipIf(lacks("go", ["version"]))("a module cache of the go command as a
     expect(wrong).toEqual([]);
     expect((await fetchBytes(chain, "example.com/leaf/@v/list")).toString()).toContain("v1.2.0\n");
     await machine.remove();
+  });
+});
+
+describe("@latest where an upstream has none", () => {
+  const versions = (...names: string[]) =>
+    names.map((version) => ({ path: "example.com/m", version, files: { "m.go": "package m\n" } }));
+
+  test.each([
+    ["its list has versions: the next is not asked, as go would not", { list: undefined }, "not_found", 0],
+    ["its list is empty: the next is asked", { list: { kind: "bytes", bytes: "" } }, "v2.0.0+incompatible", 1],
+    ["it has no list either: the next is asked", { list: { kind: "status", status: 404 } }, "v2.0.0+incompatible", 1],
+    ["its list cannot be had: that is a failure", { list: { kind: "status", status: 500 } }, "upstream_failed", 0],
+  ] as const)("%s", async (_name, { list }, expected, asked) => {
+    const first = await startFixtureUpstream({ modules: buildModules(versions("v1.0.0")), withoutLatest: true });
+    const second = await startFixtureUpstream({ modules: buildModules(versions("v2.0.0+incompatible")) });
+    onTestFinished(async () => {
+      await Promise.all([first.close(), second.close()]);
+    });
+    if (list !== undefined) first.setFault("example.com/m/@v/list", list);
+    await using chain = openChain(`${first.url},${second.url}`);
+    const outcome = await fetchBytes(chain, "example.com/m/@latest").then(
+      (bytes) => parseInfo(bytes, requestOf("example.com/m/@latest") as never).version as string,
+      (error: unknown) => (isSluiceError(error) ? error.code : "?"),
+    );
+    expect(outcome).toBe(expected);
+    expect(second.requests).toHaveLength(asked);
   });
 });
