@@ -239,7 +239,7 @@ describe("@latest where an upstream has none", () => {
     if (list !== undefined) first.setFault("example.com/m/@v/list", list);
     await using chain = openChain(`${first.url},${second.url}`);
     const outcome = await fetchBytes(chain, "example.com/m/@latest").then(
-      (bytes) => parseInfo(bytes, requestOf("example.com/m/@latest") as never).version as string,
+      (bytes) => /"Version":"([^"]+)"/.exec(bytes.toString())?.[1],
       (error: unknown) => (isSluiceError(error) ? error.code : "?"),
     );
     expect(outcome).toBe(expected);
