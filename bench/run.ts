@@ -11,11 +11,12 @@ import type { Peer } from "./peers/peer.ts";
 import { sluice } from "./peers/sluice.ts";
 import { formatJson, formatMarkdown } from "./report.ts";
 import { cachedDownload, coldDownload, coldDownloadReal } from "./workloads/download.ts";
+import { git } from "./workloads/git.ts";
 import { hot } from "./workloads/hot.ts";
 import { hung } from "./workloads/hung.ts";
 import { stampede } from "./workloads/stampede.ts";
 
-const workloads = [hot, cachedDownload, coldDownload, coldDownloadReal, stampede, hung];
+const workloads = [hot, cachedDownload, coldDownload, coldDownloadReal, stampede, hung, git];
 const names = workloads.flatMap((workload) => workload.names);
 
 process.exitCode = await main(process.argv.slice(2));

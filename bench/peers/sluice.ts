@@ -1,6 +1,6 @@
 import path from "node:path";
 import { freePort, startServer } from "../server-process.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer, RunningPeer } from "./peer.ts";
 
 const program = path.join(import.meta.dirname, "../../src/cli/main.ts");
 
@@ -9,18 +9,17 @@ export const sluice: Peer = {
   name: "sluice",
   isProxy: true,
   prepare: async () => undefined,
-  async start({ folder, upstream }) {
-    const url = new URL(`http://127.0.0.1:${await freePort()}`);
-    const server = await startServer({
-      command: [process.execPath, program, "serve"],
-      env: {
-        SLUICE_LISTEN: url.host,
-        SLUICE_DATA_DIR: path.join(folder, "data"),
-        GOPROXY: upstream,
-      },
-      folder,
-      probe: new URL("/readyz", url),
-    });
-    return { name: "sluice", url, ...server };
-  },
+  start: ({ folder, upstream }) => startSluice(folder, { GOPROXY: upstream }),
 };
+
+/** With these further settings. */
+export async function startSluice(folder: string, env: Readonly<Record<string, string>>): Promise<RunningPeer> {
+  const url = new URL(`http://127.0.0.1:${await freePort()}`);
+  const server = await startServer({
+    command: [process.execPath, program, "serve"],
+    env: { SLUICE_LISTEN: url.host, SLUICE_DATA_DIR: path.join(folder, "data"), ...env },
+    folder,
+    probe: new URL("/readyz", url),
+  });
+  return { name: "sluice", url, ...server };
+}
