@@ -70,18 +70,18 @@ export const git: Workload = {
   },
 };
 
-async function measure(rows: Series, gitUrl: string, { options, progress }: Bench): Promise<Measurement[]> {
+async function measure(rows: Series, gitUrl: string, bench: Bench): Promise<Measurement[]> {
   const results = rows.map(
     ({ name, title, aim }) =>
       new Row({ workload: name, title, unit: "s", aims: [{ is: "at most", factor: aim, of: "direct" }] }),
   );
-  const contestants = options.sluiceOnly ? (["sluice"] as const) : (["direct", "sluice"] as const);
-  await takeTurns(options.rounds, contestants, async (contestant, round) => {
+  const contestants = bench.options.sluiceOnly ? (["sluice"] as const) : (["direct", "sluice"] as const);
+  await takeTurns(bench.options.rounds, contestants, async (contestant, round) => {
     await (contestant === "direct" ? withDirect : withSluice)(gitUrl, async (clients) => {
       for (const [index, { name, run }] of rows.entries()) {
         const seconds = await run(clients);
         results[index]?.add(contestant, seconds);
-        progress(`${name}, round ${round + 1}: ${contestant} ${seconds.toFixed(2)} s`);
+        bench.progress(`${name}, round ${round + 1}: ${contestant} ${seconds.toFixed(2)} s`);
       }
     });
   });
