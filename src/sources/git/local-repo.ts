@@ -12,6 +12,8 @@ export class LocalRepo {
   readonly #folder: string;
   #gathered: Gathered<GitObject> | undefined;
   readonly #gatheredPaths = new Map<string, Gathered<Uint8Array>>();
+  /** By commit, the latest read that was planned. */
+  readonly #readingPaths = new Map<string, Promise<unknown>>();
   readonly #commits = new LRUCache<string, GitCommit>({ max: 2_000 });
   readonly #blobs = new LRUCache<string, { readonly content: Uint8Array | undefined }>({
     maxSize: 1024 * 1024,
@@ -54,9 +56,11 @@ export class LocalRepo {
     return paths.map((path) => found.get(path));
   }
 
+  /** Who comes while files of the commit are read is gathered for the next process. */
   #gatherPaths(commit: string, signal: AbortSignal): Gathered<Uint8Array> {
     const names = new Set<string>();
-    const objects = new Promise(setImmediate).then(async () => {
+    const turn = this.#readingPaths.get(commit) ?? new Promise<unknown>(setImmediate);
+    const objects = turn.then(async () => {
       this.#gatheredPaths.delete(commit);
       const found = await this.#readFiles(commit, [...names], signal);
       for (const [path, content] of found) {
@@ -66,6 +70,14 @@ export class LocalRepo {
     });
     const gathered = { names, objects };
     this.#gatheredPaths.set(commit, gathered);
+    const done = objects.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#readingPaths.set(commit, done);
+    void done.then(() => {
+      if (this.#readingPaths.get(commit) === done) this.#readingPaths.delete(commit);
+    });
     return gathered;
   }
 
@@ -98,33 +110,33 @@ export class LocalRepo {
     return lines(await this.#run(args, signal)).length > 0;
   }
 
-  /** A tree is asked first: of a file that is not there and one that is lost, only the first is an answer. */
+  /** Of what git does not find the tree is asked: of a file that is not there and one that is lost, only the first is an answer. */
   async #readFiles(
     commit: string,
     paths: readonly string[],
     signal: AbortSignal,
   ): Promise<Map<string, Uint8Array | undefined>> {
+    const objects = await this.#read(
+      paths.map((path) => `${commit}:${path}`),
+      signal,
+    );
+    const missing = paths.filter((_, index) => objects[index] === undefined);
+    if (missing.length > 0) await this.#checkNoBlob(commit, missing, signal);
+    return new Map(
+      paths.map((path, index) => {
+        const object = objects[index];
+        return [path, object?.type === "blob" ? object.content : undefined];
+      }),
+    );
+  }
+
+  async #checkNoBlob(commit: string, paths: readonly string[], signal: AbortSignal): Promise<void> {
     const listing = await this.#run(["ls-tree", "-z", "--full-tree", "--end-of-options", commit, ...paths], signal);
-    const hashes = new Map<string, string>();
     for (const entry of listing.toString("utf8").split("\0")) {
       const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
-      if (type === "blob" && hash !== undefined && path !== undefined) hashes.set(path, hash);
+      if (type !== "blob" || hash === undefined || path === undefined || !paths.includes(path)) continue;
+      throw new GitError("exit", "cat-file", { stderr: `missing blob ${hash}` });
     }
-    const files = new Map<string, Uint8Array | undefined>(paths.map((path) => [path, undefined]));
-    const found = [...hashes].filter(([path]) => files.has(path));
-    const objects =
-      found.length === 0
-        ? []
-        : await this.#read(
-            found.map(([, hash]) => hash),
-            signal,
-          );
-    for (const [index, [path, hash]] of found.entries()) {
-      const object = objects[index];
-      if (object === undefined) throw new GitError("exit", "cat-file", { stderr: `missing blob ${hash}` });
-      files.set(path, object.content);
-    }
-    return files;
   }
 
   /** Who asks at the same time is answered by one process. */
