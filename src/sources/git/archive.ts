@@ -46,6 +46,8 @@ export interface ArchivedZip {
 export interface Archiver {
   /** Throws `Refusal` when go would make no zip of it: names that no module may have, or too much of it. */
   zip(request: ArchiveRequest, signal: AbortSignal): Promise<ArchivedZip>;
+  /** A zip will be asked for soon. */
+  prepare(): void;
   close(): Promise<void>;
 }
 
@@ -81,6 +83,7 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
         throw givenUp(signal, `${request.modulePath}@${request.version}`);
       }
     },
+    prepare: () => threads.prepare(),
     async close() {
       closing.abort(new SluiceError("draining", "this node is shutting down"));
       await threads.close();

@@ -117,8 +117,9 @@ interface Work {
 }
 
 async function bodyOf(request: ModuleRequest, work: Work): Promise<Body> {
-  const { module } = work;
+  const { module, options } = work;
   if (request.kind === "zip") return zipBody(request, work);
+  if (request.kind !== "list") options.archiver.prepare();
   switch (request.kind) {
     case "list":
       return textBody(request, formatList(await module.list()));

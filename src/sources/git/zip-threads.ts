@@ -20,6 +20,14 @@ export class ZipThreads {
     this.#max = max;
   }
 
+  /** Starts the first thread, which takes a while, ahead of its work. */
+  prepare(): void {
+    if (this.#isClosed || this.#busy.size + this.#idle.length > 0) return;
+    const worker = this.#start();
+    worker.unref();
+    this.#idle.push(worker);
+  }
+
   /** Never fails: what goes wrong is an answer. */
   run(job: ZipJob): Promise<ZipAnswers> {
     return new Promise((settle) => {
