@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { overrideHosts } from "./config/git-overrides.ts";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { Events, ModuleStore, Source } from "./core/ports.ts";
@@ -67,7 +68,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
   });
   const isNamedHost = createNamedHosts({
     patterns: [upstream.private, privateModules.patterns],
-    hosts: privateModules.hosts,
+    hosts: [...privateModules.hosts, ...overrideHosts(config.git.overrides)],
   });
   const status = createRemoteStatus({ http, isNamedHost });
   const credentials = createCredentials({ rules: privateModules.credentials, env: process.env, http, clock });
@@ -106,7 +107,8 @@ export function composeGit(config: Config, parts: GitParts): Source {
     probe: createRepositoryProbe({ git, access, onRefused, status }),
     isNamedHost,
     checkAddress: createAddressGuard({ dns, egress }),
-    overrides: privateModules.overrides,
+    // The first that matches counts.
+    overrides: [...privateModules.overrides, ...config.git.overrides],
     privatePatterns: [upstream.private, privateModules.patterns].filter((list) => list !== "").join(","),
     insecurePatterns: config.git.insecure,
     govcs: config.git.vcs,

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { NamedDocument } from "./file.ts";
 import type { Given } from "./gather.ts";
 import { formatOrigin, type Origin } from "./origin.ts";
-import { credentialSection, listOf, overrideSection, sections, settingPath, type Setting } from "./settings.ts";
+import { credentialSection, listOf, listSections, sections, settingPath, type Setting } from "./settings.ts";
 
 /** What a sentence about a wrong value needs to know. */
 export interface Context {
@@ -19,7 +19,8 @@ export function explainIssue({ path, message }: z.core.$ZodIssue, context: Conte
   if (setting.kind !== "tables" || typeof index !== "number") {
     return explain(setting, message, { ...context, value: index === undefined ? value : dig(value, [index]) });
   }
-  const overrideSetting = overrideSection.settings.find((found) => found.field === overrideField);
+  const list = listSections.find(({ name }) => name === settingPath(setting));
+  const overrideSetting = list?.settings.find((found) => found.field === overrideField);
   if (overrideSetting === undefined) return explain(setting, message, { ...context, index });
   return explain(overrideSetting, message, {
     ...context,
@@ -49,7 +50,7 @@ export function explain(
 }
 
 function originOf(setting: Setting, { given, file }: Context, index: number | undefined): Origin {
-  const list = listOf(setting) ?? overrideSection.name;
+  const list = listOf(setting) ?? settingPath(setting);
   const origin = given.get(settingPath(setting))?.origin ?? given.get(list)?.origin ?? { kind: "default" };
   if (origin.kind !== "file" || index === undefined) return origin;
   const table = `${list}.${index}`;

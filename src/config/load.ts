@@ -3,12 +3,13 @@ import { SluiceError } from "../core/errors.ts";
 import { checkSettings } from "./checks.ts";
 import { readVariable, unknownVariables, type Environment } from "./environment.ts";
 import { explain, explainIssue, type Context } from "./explain.ts";
+import { checkGitOverrides } from "./git-overrides.ts";
 import { readPrivateRules } from "./private.ts";
 import { isTable, parseToml, TomlSyntaxError, type NamedDocument } from "./file.ts";
 import { gather, type Given } from "./gather.ts";
 import { fileProblem, readOverrides, type ReadFile } from "./overrides.ts";
 import { configSchema, type Config } from "./schema.ts";
-import { configFileEnv, findSetting, overrideSection, privateSection, sections, settingPath } from "./settings.ts";
+import { configFileEnv, findSetting, listSections, privateSection, sections, settingPath } from "./settings.ts";
 import { unknownKeys, unknownOverrideKeys, unknownPrivateKeys } from "./unknown-keys.ts";
 
 export interface LoadOptions {
@@ -40,7 +41,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   if (file !== undefined) problems.push(...unknownKeys(file));
   const given = gather({ file, environment: options.env, flags: options.flags ?? {} }, problems);
   makeAbsolute(given, options.cwd, file);
-  problems.push(...unknownOverrideKeys(given.get("upstream.override")?.value, file));
+  for (const list of listSections) problems.push(...unknownOverrideKeys(list, given.get(list.name)?.value, file));
   const rules = given.get(privateSection.name);
   problems.push(...unknownPrivateKeys(rules?.value, file));
 
@@ -59,6 +60,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     problems.push(explain(findSetting(path), message, { ...context, ...at }));
   };
   checkSettings(settings, report);
+  checkGitOverrides(settings.git.overrides, report);
   const folder = folderOf(given.get("upstream.override"), options.cwd, file);
   const overrides = readOverrides(settings.upstream.overrides, { ...options, folder }, report);
   const privateModules = readPrivateRules(
@@ -112,16 +114,17 @@ function toFields(given: ReadonlyMap<string, Given>): Record<string, Record<stri
       Object.fromEntries(
         settings.map((setting) => {
           const value = given.get(settingPath(setting))?.value;
-          return [setting.field, setting.kind === "tables" ? overridesToFields(value) : value];
+          return [setting.field, setting.kind === "tables" ? tablesToFields(settingPath(setting), value) : value];
         }),
       ),
     ]),
   );
 }
 
-function overridesToFields(tables: unknown): unknown {
+function tablesToFields(list: string, tables: unknown): unknown {
   if (!Array.isArray(tables)) return tables;
+  const settings = listSections.find(({ name }) => name === list)?.settings ?? [];
   return tables.map((table: unknown) =>
-    isTable(table) ? Object.fromEntries(overrideSection.settings.map(({ key, field }) => [field, table[key]])) : table,
+    isTable(table) ? Object.fromEntries(settings.map(({ key, field }) => [field, table[key]])) : table,
   );
 }

@@ -4,6 +4,7 @@ import { load, type Input } from "../../test/support/config.ts";
 const upstream =
   '[upstream]\nchain = "https://proxy.example.com/go"\n[[upstream.override]]\nurl = "https://proxy.example.com/go"\n';
 const rule = '[[private]]\npattern = "git.corp.example/team"\n';
+const elsewhere = '[[git.override]]\npattern = "git.corp/**"\n';
 const notADuration = 'is not a duration; write a number with a unit, such as "250ms", "60s", "10m" or "24h"';
 const notASize = 'is not a size; write a number with a unit, such as "512KiB", "256MiB" or "1GiB"';
 const notAnAddress = "is not an address to listen on; write host:port, such as 127.0.0.1:3000, [::1]:3000 or :3000";
@@ -197,6 +198,39 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [
     { file: `${upstream}password_env = "T"\npassword_file = "t"`, env: { T: "hunter2" } },
     "conf/sluice.toml:5: [[upstream.override]] password_env stands beside password_file; keep one of them",
+  ],
+  // Repositories that are elsewhere
+  [
+    { file: '[git]\noverride = "a"' },
+    "conf/sluice.toml:2: [git] override is not a list of tables; write [[git.override]]",
+  ],
+  [
+    { file: '[[git.override]]\nurl = "https://git.example.com/{path}.git"' },
+    "conf/sluice.toml:1: [[git.override]] pattern is missing; write the module paths that this is about, such as git.example.com/**",
+  ],
+  [
+    { file: '[[git.override]]\npattern = "git.corp/**"' },
+    "conf/sluice.toml:1: [[git.override]] url is missing; write where the repositories are",
+  ],
+  [
+    { file: `${elsewhere}repo = "x"\nurl = "ssh://git@git.corp/{path}"` },
+    "conf/sluice.toml:3: [[git.override]] has no repo; did you mean url?",
+  ],
+  [
+    { file: `${elsewhere}url = "https://me:hunter2@git.corp/{path}"` },
+    "conf/sluice.toml:3: [[git.override]] url has a user name or password in it; write a [[private]] rule with a credential, or a .netrc",
+  ],
+  [
+    { file: `${elsewhere}url = "/srv/hunter2"` },
+    "conf/sluice.toml:3: [[git.override]] url is no address of repositories; write https://git.example.com/{path}.git or ssh://git@git.example.com/{path}.git",
+  ],
+  [
+    { file: `${elsewhere}url = "https://git.corp/{path}"\nsubdir = "../x"` },
+    'conf/sluice.toml:2: [[git.override]] pattern cannot be used: the repository override "git.corp/**" has a subdir that is none: relative path element',
+  ],
+  [
+    { file: '[[git.override]]\npattern = "a.example/**/b"\nurl = "https://git.corp/{path}"' },
+    'conf/sluice.toml:2: [[git.override]] pattern cannot be used: the repository override "a.example/**/b" is no pattern of module paths; write elements with globs, and ** only as the last one',
   ],
   // Private modules
   [

@@ -40,3 +40,9 @@ it("shows no secret, wherever it came from", () => {
   expect(printed).toContain('password_file = "token"');
   expect(printed).toContain('chain = "https://a.example.com,https://b.example.com|https://c.example.com,off"');
 });
+
+it("shows where repositories are", () => {
+  const override = '[[git.override]]\npattern = "git.corp/**"\nurl = "ssh://git@git.corp/{path}.git"\nsubdir = "go"\n';
+  const printed = printConfig(load({ file: override }));
+  expect(printed).toContain(override.replace("\n", "  # conf/sluice.toml:1\n"));
+});

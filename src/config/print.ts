@@ -2,13 +2,22 @@ import type { Given } from "./gather.ts";
 import type { LoadedConfig } from "./load.ts";
 import { formatOrigin } from "./origin.ts";
 import { printableChain } from "./checks.ts";
-import { credentialSection, overrideSection, privateSection, sections, settingPath, type Section } from "./settings.ts";
+import {
+  credentialSection,
+  listSections,
+  overrideSection,
+  privateSection,
+  sections,
+  settingPath,
+  type Section,
+} from "./settings.ts";
 import { isTable, type Table } from "./file.ts";
 
 /** The settings in force as a TOML file, with the origin of each as a comment. Nothing secret is in it. */
 export function printConfig({ given }: LoadedConfig): string {
   const blocks = sections.map((section) => printSection(section, given));
-  return `${[...blocks, ...printOverrides(given.get("upstream.override")), ...printPrivate(given.get("private"))].join("\n\n")}\n`;
+  const lists = listSections.flatMap((list) => printOverrides(list, given.get(list.name)));
+  return `${[...blocks, ...lists, ...printPrivate(given.get("private"))].join("\n\n")}\n`;
 }
 
 function printSection({ name, settings }: Section, given: ReadonlyMap<string, Given>): string {
@@ -25,14 +34,16 @@ function printSection({ name, settings }: Section, given: ReadonlyMap<string, Gi
   ].join("\n");
 }
 
-function printOverrides(given: Given | undefined): string[] {
+function printOverrides(list: Section, given: Given | undefined): string[] {
   if (!Array.isArray(given?.value)) return [];
   const { origin, value: tables } = given;
   return tables.filter(isTable).map((table) => {
-    const lines = overrideSection.settings
+    const lines = list.settings
       .filter(({ key }) => table[key] !== undefined)
-      .map(({ key }) => printSetting(key, table[key]));
-    return [`[[${overrideSection.name}]]  # ${formatOrigin(origin)}`, ...lines].join("\n");
+      .map(({ key }) =>
+        list === overrideSection ? printSetting(key, table[key]) : `${key} = ${JSON.stringify(table[key])}`,
+      );
+    return [`[[${list.name}]]  # ${formatOrigin(origin)}`, ...lines].join("\n");
   });
 }
 

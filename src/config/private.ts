@@ -4,6 +4,7 @@ import { isSluiceError } from "../core/errors.ts";
 import type { CredentialRule, CredentialSpec, SecretSource } from "../sources/git/credentials/credential.ts";
 import { createOverrides, type RepoOverride } from "../sources/git/discovery/overrides.ts";
 import { checkPatterns, type Report } from "./checks.ts";
+import { fixedPart, hostOf, templateProblem } from "./git-overrides.ts";
 import { checkCredential, secretOf } from "./credential.ts";
 import { isTable, type Table } from "./file.ts";
 import { readNamedFile, type Surroundings } from "./overrides.ts";
@@ -92,7 +93,7 @@ function readRule(rule: PrivateRule, around: PrivateSurroundings, report: Report
   }
   return {
     patterns,
-    hosts: remote === undefined ? [] : [remote.hostname.replace(/^\[|\]$/g, "")],
+    hosts: remote === undefined ? [] : [hostOf(remote)],
     overrides,
     credentials: spec === undefined ? [] : [{ name, patterns: safe, remote, credential: spec }],
     authorities: ca === undefined ? [] : [{ file: resolve(around.folder, rule.caFile ?? ""), pem: ca }],
@@ -104,18 +105,9 @@ function templateOf({ url, host, credential }: PrivateRule, report: Report): str
   const isSsh = credential?.kind === "ssh";
   if (url !== undefined && host !== undefined) report("private.host", "stands beside url; keep one of them");
   if (url !== undefined) {
-    if (/^https?:\/\/[^/]*@|^\w[\w+]*:\/\/[^/@]*:[^/]*@/.test(url)) {
-      report("private.url", "has a user name or password in it; write credential = { … } instead");
-      return undefined;
-    }
-    if (!URL.canParse(url.replaceAll(/\{\w*\}/g, "x")) || !/^(https?|ssh|git\+ssh|ssh\+git):\/\//.test(url)) {
-      report(
-        "private.url",
-        "is no address of repositories; write https://git.example.com/{path}.git or ssh://git@git.example.com/{path}.git",
-      );
-      return undefined;
-    }
-    return url;
+    const problem = templateProblem(url, "write credential = { … } instead");
+    if (problem !== undefined) report("private.url", problem);
+    return problem === undefined ? url : undefined;
   }
   if (host !== undefined && !/^[\w.-]+(:\d{1,5})?$/.test(host)) {
     report("private.host", "is not the name of a host; write it like git.example.com, with a port where it needs one", {
@@ -143,14 +135,6 @@ function checkOverride(override: RepoOverride, report: Report): void {
     if (!isSluiceError(error, "config_invalid")) throw error;
     report("private.url", `cannot be used: ${error.message}`);
   }
-}
-
-/** What every address made from the template begins with, up to a `/`; undefined when not even the host is fixed. */
-function fixedPart(template: string): URL | undefined {
-  const open = template.indexOf("{");
-  if (open === -1) return new URL(template);
-  const fixed = template.slice(0, template.lastIndexOf("/", open) + 1);
-  return /^[\w+]+:\/\/[^/]+\//.test(fixed) ? new URL(fixed) : undefined;
 }
 
 /** Whoever can name a host that matches would get the credential. */

@@ -167,6 +167,37 @@ export const overrideSchema = section("What is different for one upstream of the
   idleTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
 });
 
+const missingOverridePattern = "is missing; write the module paths that this is about, such as git.example.com/**";
+
+/** One `[[git.override]]`. */
+export const gitOverrideSchema = section(
+  "Where repositories are that their modules' own host does not tell: hosts without go-import meta tags, mirrors, monorepos. The modules stay public: the chain counts for them, and this is for its `direct`. May be repeated; the first that matches counts, and `[[private]]` rules before all of them. The hosts may be within this network.",
+  {
+    pattern: setting(value.text({ missing: missingOverridePattern }).min(1, { error: missingOverridePattern }), {
+      kind: "text",
+      synonyms: ["patterns", "module", "modules", "path", "prefix"],
+      doc: "Module paths, element by element, with the globs of `GOPRIVATE`. The elements that it matches are the root of a repository, what follows is a folder in it. `/**` at its end is any depth of at least one element.",
+    }),
+    url: setting(value.text({ missing: "is missing; write where the repositories are" }), {
+      kind: "text",
+      hidden: true,
+      synonyms: ["repo", "repository", "remote", "host"],
+      doc: "Where the repositories are, such as `ssh://git@git.example.com/{path}.git`. `{host}` is the first element of the repository's root, `{path}` are the others, `{rest}` those that the pattern does not spell out. Without one of these it is one repository for all.",
+    }),
+    root: setting(value.text().optional(), {
+      kind: "text",
+      defaultDoc: "from `pattern`",
+      doc: "Import path of the repository's root: module paths below it are folders of the repository.",
+    }),
+    subdir: setting(value.text().optional(), {
+      kind: "text",
+      defaultDoc: "the repository's own root",
+      synonyms: ["folder", "directory", "dir"],
+      doc: "Folder of the module in the repository, as the fourth field of a go-import meta tag. As `go` has it, it comes behind the folder that the module path itself names below the root.",
+    }),
+  },
+);
+
 /** Every setting. The field's name carries the unit; names outside follow from it (`settings.ts`). */
 export const configSchema = z.object({
   server: section("The address clients use, and how long Sluice waits for them.", {
@@ -399,6 +430,12 @@ export const configSchema = z.object({
       defaultDoc: "`GOVCS` of Sluice's own environment, else Go's default",
       doc: "Which version control systems may be used for which modules, in the grammar of `GOVCS`. Sluice has git only.",
     }),
+    overrides: setting(z.array(gitOverrideSchema, { error: "is not a list of tables; write [[git.override]]" }), {
+      kind: "tables",
+      default: [],
+      key: "override",
+      doc: "Where repositories are that cannot be found as `go` finds them, see below. In the environment: the same list as inline TOML.",
+    }),
   }),
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
@@ -420,6 +457,7 @@ export const configSchema = z.object({
 /** What the schema makes of everything that was written. */
 export type Settings = z.infer<typeof configSchema>;
 export type Override = z.infer<typeof overrideSchema>;
+export type GitOverride = z.infer<typeof gitOverrideSchema>;
 export type PrivateRule = z.infer<typeof privateSchema>;
 export type CredentialSettings = z.infer<typeof credentialSchema>;
 

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import {
   configSchema,
   credentialSchema,
+  gitOverrideSchema,
   overrideSchema,
   privateSchema,
   sectionDocs,
@@ -48,14 +49,18 @@ export const sections: readonly Section[] = Object.entries(configSchema.shape).m
 );
 
 export const overrideSection: Section = section("upstream.override", overrideSchema);
+export const gitOverrideSection: Section = section("git.override", gitOverrideSchema);
 export const privateSection: Section = section("private", privateSchema);
 export const credentialSection: Section = section("private.credential", credentialSchema);
 
-const repeated = [overrideSection, privateSection, credentialSection];
+/** The tables that a setting of the kind `tables` is a list of: their name is the setting's path. */
+export const listSections: readonly Section[] = [overrideSection, gitOverrideSection];
+
+const repeated = [...listSections, privateSection, credentialSection];
 
 /** The list of tables that a setting stands in, by its path in the file; undefined for one that stands in a plain table. */
 export function listOf({ section }: Setting): string | undefined {
-  if (section === overrideSection.name) return section;
+  if (listSections.some(({ name }) => name === section)) return section;
   return section === privateSection.name || section === credentialSection.name ? privateSection.name : undefined;
 }
 

@@ -1,5 +1,5 @@
 import { isTable, type NamedDocument, type Table } from "./file.ts";
-import { credentialSection, overrideSection, privateSection, sections, type Section } from "./settings.ts";
+import { credentialSection, listSections, privateSection, sections, type Section } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
 /** A sentence for every key of the file that is no setting. Never its value. */
@@ -20,11 +20,11 @@ export function unknownKeys(file: NamedDocument): string[] {
   });
 }
 
-/** The same for the tables of `[[upstream.override]]`, which may stand in the environment too. */
-export function unknownOverrideKeys(tables: unknown, file: NamedDocument | undefined): string[] {
+/** The same for the tables of one of `listSections`, which may stand in the environment too. */
+export function unknownOverrideKeys(list: Section, tables: unknown, file: NamedDocument | undefined): string[] {
   if (!Array.isArray(tables)) return [];
   return tables.flatMap((table: unknown, index) =>
-    isTable(table) ? unknownIn(overrideSection, table, { file, path: `${overrideSection.name}.${index}` }) : [],
+    isTable(table) ? unknownIn(list, table, { file, path: `${list.name}.${index}` }) : [],
   );
 }
 
@@ -60,7 +60,7 @@ function unknownIn(
 
 function nameOf(section: Section): string {
   if (section === credentialSection) return "credential of [[private]]";
-  return section === overrideSection || section === privateSection ? `[[${section.name}]]` : `[${section.name}]`;
+  return listSections.includes(section) || section === privateSection ? `[[${section.name}]]` : `[${section.name}]`;
 }
 
 function place(file: NamedDocument | undefined, path: string): string {

@@ -1,6 +1,6 @@
 import {
   credentialSection,
-  overrideSection,
+  listSections,
   privateSection,
   sections,
   type Section,
@@ -44,7 +44,7 @@ in a URL of the chain (\`https://user:password@host\`) works as it does for \`go
 
 ${sections.map((section) => sectionPart(section, `[${section.name}]`)).join("\n\n")}
 
-${sectionPart(overrideSection, `[[${overrideSection.name}]]`)}
+${listSections.map((section) => sectionPart(section, `[[${section.name}]]`)).join("\n\n")}
 
 ${sectionPart(privateSection, `[[${privateSection.name}]]`)}
 

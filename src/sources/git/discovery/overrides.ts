@@ -19,7 +19,7 @@ export interface RepoOverride {
   readonly url: string;
   /** Import path of the repository's root. Default: from the pattern. */
   readonly root?: string | undefined;
-  /** Folder of the repository that the root is. Default: the repository's root. */
+  /** As the fourth field of a go-import meta tag: the folder of the module, behind what its path has below the root. Default: none. */
   readonly subdir?: string | undefined;
 }
 
