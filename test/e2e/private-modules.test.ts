@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -6,6 +6,7 @@ import { createAuthority } from "../support/certificates.ts";
 import { startCli } from "../support/cli.ts";
 import { incompressible } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { contentsOf } from "../support/folder-contents.ts";
 import { startConnectProxy } from "../support/forward-proxy.ts";
 import { buildRepo, type CommitDescription, type FixtureRepo } from "../support/git-repos.ts";
 import { type GitServer, startGitServer } from "../support/git-server.ts";
@@ -308,11 +309,4 @@ async function makeUselessPrograms(folder: string): Promise<void> {
       mode: 0o755,
     });
   }
-}
-
-/** Names and contents of all files. */
-async function contentsOf(folder: string): Promise<string> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return [...files, ...(await Promise.all(files.map((file) => readFile(file, "latin1"))))].join("\n");
 }
