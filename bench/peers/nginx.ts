@@ -4,7 +4,7 @@ import path from "node:path";
 import { freePort, startServer } from "../server-process.ts";
 import type { Peer } from "./peer.ts";
 
-/** nginx as a static web server of the same files: one worker, sendfile, one log line per request. */
+/** nginx as a static web server of the same files: one worker, sendfile, one line per request in a log. */
 export const nginx: Peer = {
   name: "nginx",
   isProxy: false,
@@ -26,6 +26,7 @@ export const nginx: Peer = {
   },
 };
 
+/** The log is written in blocks, as Sluice writes its own: a system call per line would slow nginx alone. */
 function configuration({ listen, folder, tree }: { listen: string; folder: string; tree: string }): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `${process.getuid?.() === 0 ? "user root;\n" : ""}daemon off;
@@ -34,7 +35,7 @@ pid ${folder}/nginx.pid;
 events { worker_connections 4096; }
 http {
 ${temporary.map((name) => `  ${name}_temp_path ${folder}/${name};`).join("\n")}
-  access_log ${folder}/access.log combined;
+  access_log ${folder}/access.log combined buffer=64k flush=1s;
   sendfile on;
   tcp_nopush on;
   keepalive_requests 1000000000;
