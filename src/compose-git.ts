@@ -20,7 +20,7 @@ import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
 import { createMirrors } from "./sources/git/mirror.ts";
 import { createModSources } from "./sources/git/mod-source.ts";
 import { createRemoteStatus, createRepositoryProbe } from "./sources/git/probe.ts";
-import type { GitAccess } from "./sources/git/remote-host.ts";
+import { createGuardedAccess } from "./sources/git/guarded-access.ts";
 import { createStoredPins } from "./sources/git/pins.ts";
 import { createGitSource } from "./sources/git/source.ts";
 
@@ -75,10 +75,16 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
   let isReady: Promise<void> | undefined;
-  const access = async (url: string): Promise<GitAccess> => {
-    await (isReady ??= prepare({ folder, keyFolder, trust }));
-    return readAccess(url);
-  };
+  const addressesOf = createAddressGuard({ dns, egress });
+  const access = createGuardedAccess({
+    access: async (url) => {
+      await (isReady ??= prepare({ folder, keyFolder, trust }));
+      return readAccess(url);
+    },
+    isNamedHost,
+    addressesOf,
+    http,
+  });
   const onRefused = (url: string): void => credentials.refused(new URL(url));
   const queue = { concurrency: upstream.concurrency, maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs };
   const mirrors = createMirrors({
@@ -106,7 +112,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     clock,
     probe: createRepositoryProbe({ git, access, onRefused, status }),
     isNamedHost,
-    checkAddress: createAddressGuard({ dns, egress }),
+    checkAddress: addressesOf,
     // The first that matches counts.
     overrides: [...privateModules.overrides, ...config.git.overrides],
     privatePatterns: [upstream.private, privateModules.patterns].filter((list) => list !== "").join(","),

@@ -95,17 +95,22 @@ export interface AddressGuardOptions {
 /**
  * Makes what fails with `upstream_refused` for a URL whose host has an address within this network, and with `upstream_failed`
  * for one without any. For programs that open connections themselves, such as git; HTTP has `mayBePrivate` of a request.
+ * Answers the addresses that were judged, which the program has to stay with: DNS may say something else when it asks.
+ * Undefined where no name is resolved here, as it is an address already or a proxy resolves it.
  */
-export function createAddressGuard({ dns, egress }: AddressGuardOptions): (url: URL) => Promise<void> {
+export function createAddressGuard({
+  dns,
+  egress,
+}: AddressGuardOptions): (url: URL) => Promise<readonly string[] | undefined> {
   return async (url) => {
     const hostname = url.hostname.replace(/^\[|\]$/g, "");
     if (isPrivateHost(hostname)) throw unnamedPrivateHost({ details: { host: hostname } });
     const isHttp = url.protocol === "https:" || url.protocol === "http:";
-    if (isIP(hostname) !== 0 || (isHttp && egress?.(url) !== undefined)) return;
+    if (isIP(hostname) !== 0 || (isHttp && egress?.(url) !== undefined)) return undefined;
     const addresses = await dns.resolve(hostname).catch((error: unknown) => {
       throw transportError(error, { host: hostname });
     });
-    if (addresses.every(({ address }) => isPublicAddress(address))) return;
+    if (addresses.every(({ address }) => isPublicAddress(address))) return addresses.map(({ address }) => address);
     throw unnamedPrivateHost({ details: { host: hostname } });
   };
 }

@@ -71,11 +71,11 @@ describe("an address that others connect to", () => {
   });
 
   test.each([
-    ["https://git.example/x", "8.8.8.8"],
-    ["ssh://git@git.example:22/x", "2606:4700::1111"],
-    ["https://8.8.8.8/x", "10.0.0.1"],
-  ])("%s with the address %s is let through", async (url, address) => {
-    await expect(createAddressGuard({ dns: dnsOf(address) })(new URL(url))).resolves.toBeUndefined();
+    ["https://git.example/x", "8.8.8.8", ["8.8.8.8"]],
+    ["ssh://git@git.example:22/x", "2606:4700::1111", ["2606:4700::1111"]],
+    ["https://8.8.8.8/x", "10.0.0.1", undefined],
+  ])("%s with the address %s is let through, to that address", async (url, address, judged) => {
+    await expect(createAddressGuard({ dns: dnsOf(address) })(new URL(url))).resolves.toEqual(judged);
   });
 
   test("is judged by its name alone where a proxy resolves it, which is not so for SSH", async () => {

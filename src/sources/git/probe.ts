@@ -3,6 +3,7 @@ import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
 import type { ProbeRepository } from "./discovery/location.ts";
 import { hostKeyFailure, remoteFailure } from "./failure.ts";
+import { runGuarded } from "./guarded-access.ts";
 import type { GitAccess } from "./remote-host.ts";
 
 /** The status of a plain GET of an http(s) remote, or undefined when there is no answer. */
@@ -40,11 +41,12 @@ async function ask(
   signal: AbortSignal,
   { git, access, status }: RepositoryProbeOptions,
 ): Promise<boolean> {
-  const { env, hasCredential, dispose, explainHostKey } = await access(url);
+  const given = await access(url);
+  const { hasCredential, dispose, explainHostKey } = given;
   const scheme = url.slice(0, url.indexOf(":"));
   try {
     const args = ["ls-remote", "-q", "--end-of-options", url, "HEAD"];
-    await git.run({ args, env, scheme, signal, timeoutMs });
+    await runGuarded(git, given, { args, scheme, signal, timeoutMs });
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;

@@ -1,7 +1,8 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events } from "../../core/ports.ts";
 import type { FairQueue } from "../../net/fair-queue.ts";
-import { type GitCommand, GitError } from "./command.ts";
+import { type GitCommand, GitError, type GitRun } from "./command.ts";
+import { runGuarded } from "./guarded-access.ts";
 import { hostKeyFailure, isDamage, remoteFailure } from "./failure.ts";
 
 /** How a host is talked to: credentials and certificates in git's environment, never in its arguments. */
@@ -10,6 +11,11 @@ export interface GitAccess {
   readonly hasCredential: boolean;
   /** Takes away what was made for it, such as a key file. */
   readonly dispose: () => Promise<void>;
+  /**
+   * For a host whose redirects git must not follow: where this one leads, and what git needs to go there. Undefined when it leads to
+   * no repository; fails when that is not to be talked to.
+   */
+  readonly redirected?: ((signal: AbortSignal) => Promise<Pick<GitRun, "env" | "scheme"> | undefined>) | undefined;
   /** For SSH: why the host's key was refused, with its fingerprint and what to do. Undefined when that cannot be found out. */
   readonly explainHostKey?: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
 }
@@ -70,14 +76,14 @@ export class RemoteHost {
   async #runOnce(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
     const { git, url, closing, access, events, clock } = this.#parts;
     const startedAt = clock.now();
-    const { env, hasCredential, dispose, explainHostKey } = await access(url);
+    const given = await access(url);
+    const { hasCredential, dispose, explainHostKey } = given;
     let outcome = "ok";
     try {
-      return await git.run({
+      return await runGuarded(git, given, {
         args: run.args,
         gitDir: run.gitDir,
         input: run.input,
-        env,
         scheme: url.slice(0, url.indexOf(":")),
         signal: closing,
         timeoutMs: run.timeoutMs,

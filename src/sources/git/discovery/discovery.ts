@@ -23,7 +23,7 @@ export interface DiscoveryOptions {
   /** Hosts that may have an address within this network, of `createNamedHosts`. */
   readonly isNamedHost: (hostname: string) => boolean;
   /** What every other remote has to pass, of `createAddressGuard`. */
-  readonly checkAddress: (url: URL) => Promise<void>;
+  readonly checkAddress: (url: URL) => Promise<unknown>;
   /** Decide before anything else, the first that matches. GOVCS does not apply to them. Default: none. */
   readonly overrides?: readonly RepoOverride[] | undefined;
   /** GOPRIVATE, for GOVCS. Default: empty. */
