@@ -11,7 +11,12 @@ test.each([
   ["*.corp.example", "git.corp.example/m", true],
   ["*.corp.example", "corp.example/m", false],
   ["example.com/team", "example.com/team-b/m", false],
-  ["example.com/team/*", "example.com/team", false],
+  // What stands above a pattern is part of a private name.
+  ["example.com/team/*", "example.com/team", true],
+  ["example.com/team/*", "example.com", true],
+  ["example.com/team/sub", "example.com/team", true],
+  ["example.com/t*/sub", "example.com/team", false],
+  ["example.com/team/*", "example.com/other", false],
   ["example.com/team/*", "example.com/team/m/v2", true],
   ["example.com/Team", "example.com/team/m", false],
   ["a.example,b.example/", "b.example/m", true],

@@ -7,9 +7,21 @@ export interface PrivateRules {
 }
 
 /**
+ * What stands above a pattern, such as `git.corp/team` above `git.corp/team/*`, tells a private name too: `go get` asks for every
+ * beginning of an import path. In go itself those go to the upstream.
+ *
  * Patterns in the grammar of GONOPROXY, which is GOPRIVATE's where it is not set (SPEC §1.7): comma-separated globs of path
  * prefixes, blanks not trimmed. `none` matches no module, as no module path is a single word without a dot.
  */
 export function createPrivateRules(patterns: string): PrivateRules {
-  return { matches: (modulePath) => matchPrefixPatterns(patterns, modulePath) };
+  const above = new Set(patterns.split(",").flatMap(literalBeginnings));
+  return { matches: (modulePath) => above.has(modulePath) || matchPrefixPatterns(patterns, modulePath) };
+}
+
+/** The proper beginnings of a pattern, as far as it is literal: `a.b/c/*` has `a.b` and `a.b/c`, `*.b/c` none. */
+function literalBeginnings(pattern: string): string[] {
+  const elements = pattern.split("/");
+  const glob = elements.findIndex((element) => /[*?[\\]/.test(element));
+  const literal = glob === -1 ? elements.length - 1 : glob;
+  return Array.from({ length: literal }, (_, index) => elements.slice(0, index + 1).join("/"));
 }

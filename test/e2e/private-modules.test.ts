@@ -252,7 +252,7 @@ level = "trace"
 
   test("in all of that no private name reached the upstream, no git ran beside go, and no secret was written", async () => {
     expect(upstream.requests.length).toBeGreaterThan(0);
-    expect(upstream.requestsFor(/git\.corp\.example|ssh\.corp\.example\/team\/\w/)).toEqual([]);
+    expect(upstream.requestsFor(/corp\.example/)).toEqual([]);
     expect(await readFile(join(folder, "bin/started"), "utf8")).toBe("");
 
     const config = await startCli(["config", "print", "--config", join(folder, "sluice.toml")], { cwd: folder }).ended;
