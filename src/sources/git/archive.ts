@@ -64,8 +64,9 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
   const threads = new ZipThreads(concurrency);
   const closing = new AbortController();
   const waiting: Waiting[] = [];
-  let running = 0;
-  let prepared: Promise<void> | undefined;
+  const running = new Set<Promise<void>>();
+  // What a Sluice that was killed left.
+  const cleaned = rm(folder, { recursive: true, force: true }).catch(() => undefined);
 
   return {
     async zip(request, signal) {
@@ -87,17 +88,17 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
     async close() {
       closing.abort(new SluiceError("draining", "this node is shutting down"));
       await threads.close();
+      await Promise.all([cleaned, ...running]);
     },
   };
 
   function startNext(): void {
-    while (running < concurrency && waiting.length > 0) {
-      const group = takeGroup(waiting);
-      running += 1;
-      void makeGroup(group).finally(() => {
-        running -= 1;
+    while (running.size < concurrency && waiting.length > 0) {
+      const made = makeGroup(takeGroup(waiting)).finally(() => {
+        running.delete(made);
         startNext();
       });
+      running.add(made);
     }
   }
 
@@ -106,7 +107,8 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
     const archive = join(folder, `${name}.tar`);
     const targets = group.map((_, index) => join(folder, `${name}-${index}.zip`));
     try {
-      await (prepared ??= emptyFolder(folder));
+      await cleaned;
+      await mkdir(folder, { recursive: true, mode: 0o700 });
       await makeArchive(
         archive,
         group.map(({ request }) => request),
@@ -124,7 +126,7 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
         }
       }
     } catch (error) {
-      for (const { result } of group) result.reject(error);
+      for (const { result } of group) result.reject(closing.signal.aborted ? closing.signal.reason : error);
     } finally {
       await rm(archive, { force: true }).catch(() => undefined);
     }
@@ -160,9 +162,4 @@ function failureOf(answer: Exclude<ZipAnswer, { kind: "made" }> | undefined): Er
   const isDisk = answer?.code !== undefined && /^E[A-Z]+$/.test(answer.code);
   const message = `a zip could not be made: ${answer?.message ?? "no answer"}`;
   return new SluiceError(isDisk ? "storage_failed" : "internal", message);
-}
-
-async function emptyFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
 }

@@ -1,0 +1,105 @@
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createGitHarness, outcomeOf } from "../support/git-harness.ts";
+import { buildRepo } from "../support/git-repos.ts";
+import { type GitServer, startGitServer } from "../support/git-server.ts";
+import { lacks } from "../support/needs.ts";
+
+const path = "git.example.com/lib";
+const releases = Array.from({ length: 27 }, (_, index) => `v1.${index}.0`);
+
+describe.skipIf(lacks("git") || process.platform === "win32")("what git sources do on their own", () => {
+  let root: string;
+  let folder: string;
+  let server: GitServer;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "sluice-upkeep-"));
+    folder = join(root, "data");
+    await buildRepo(join(root, "lib.git"), {
+      commits: releases.map((tag) => ({
+        files: { "go.mod": `module ${path}\n`, "a.go": `package a // ${tag}\n` },
+        tags: [tag],
+      })),
+    });
+    server = await startGitServer({ root });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    await server.close();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  const places = () => [{ root: path, url: `${server.url}/lib.git` }];
+
+  /** Git that does something more. */
+  async function gitWith(lines: string): Promise<string> {
+    const file = join(root, "git-more");
+    await writeFile(file, `#!/bin/sh\n${lines}\nexec git "$@"\n`, { mode: 0o755 });
+    return file;
+  }
+
+  /** Git that stops when it has written half of an archive, and says its process id to whoever reads the pipe. */
+  async function gitThatStops(): Promise<{ executable: string; stopped: () => Promise<number> }> {
+    const pipe = join(root, "stopped");
+    execFileSync("mkfifo", [pipe]);
+    const isArchive = `case " $* " in *" archive "*) git "$@"; echo $$ > "${pipe}"; exec tail -f /dev/null;; esac`;
+    return { executable: await gitWith(isArchive), stopped: async () => Number(await readFile(pipe, "utf8")) };
+  }
+
+  test("small packs are put together when a mirror is idle, and in no request", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const log = join(root, "log");
+    const executable = await gitWith(`echo "$1" >> "${log}"`);
+    await using sluice = await createGitHarness({ places: places(), folder, executable });
+    const repacks = async (): Promise<number> =>
+      (await readFile(log, "utf8")).split("\n").filter((line) => line === "repack").length;
+    for (const version of releases.slice(0, 25)) await sluice.info(path, version);
+    await vi.advanceTimersByTimeAsync(59_000);
+    // Somebody comes: it is not idle.
+    await sluice.info(path, releases[25] ?? "");
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(await repacks()).toBe(0);
+    await vi.advanceTimersByTimeAsync(1_000);
+    // Whatever writes into the mirror comes behind it.
+    await sluice.info(path, releases[26] ?? "");
+    expect(await repacks()).toBe(1);
+    const mirror = (await readdir(folder)).find((name) => /^[0-9a-f]{64}$/.test(name)) ?? "";
+    expect((await readdir(join(folder, mirror, "objects"))).filter((name) => /^..$/.test(name)).length).toBeLessThan(5);
+    for (const version of releases) expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
+  });
+
+  test("a Sluice that is killed during an archive leaves nothing behind after the next start", async () => {
+    const { executable, stopped } = await gitThatStops();
+    const options = { folder, executable, places: places() };
+    const harness = new URL("../support/git-harness.ts", import.meta.url).href;
+    const script = `
+      import { createGitHarness } from ${JSON.stringify(harness)};
+      const sluice = await createGitHarness(${JSON.stringify(options)});
+      await sluice.zip(${JSON.stringify(path)}, "v1.0.0");
+    `;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    const orphan = await stopped();
+    child.kill("SIGKILL");
+    await exited;
+    process.kill(orphan, "SIGKILL");
+    expect(await readdir(join(folder, "tmp"))).toEqual([expect.stringMatching(/\.tar$/)]);
+    await using sluice = await createGitHarness({ folder, places: places() });
+    expect((await sluice.zip(path, "v1.0.0")).length).toBeGreaterThan(0);
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  });
+
+  test("closing ends an archive that is being made, and takes away what there is of it", async () => {
+    const { executable, stopped } = await gitThatStops();
+    const sluice = await createGitHarness({ folder, executable, places: places() });
+    const outcome = outcomeOf(sluice.zip(path, "v1.0.0"));
+    const pid = await stopped();
+    await sluice[Symbol.asyncDispose]();
+    expect(await outcome).toMatch(/^draining: /);
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  });
+});
