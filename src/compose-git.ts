@@ -100,6 +100,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     maxWaitMs: fetch.clientWaitMs,
     fetchTimeoutMs: config.git.fetchTimeoutMs,
     refsTtlMs: config.git.refsTtlMs,
+    keepUnusedMs: config.git.keepMirrorsMs === 0 ? undefined : config.git.keepMirrorsMs,
   });
   const archiver = createArchiver({
     git,

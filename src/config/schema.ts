@@ -409,6 +409,12 @@ export const configSchema = z.object({
       default: "10s",
       doc: "How long a repository's branches and tags are believed without asking again. One that is not among them is asked for at once.",
     }),
+    // No timer waits for it.
+    keepMirrorsMs: setting(value.duration({ max: Number.MAX_SAFE_INTEGER }), {
+      kind: "duration",
+      default: "30d",
+      doc: "A mirror of a repository that nobody asked for so long is removed from `<data>/git`, and fetched anew when somebody does. Stored versions stay. `0s` keeps all for ever.",
+    }),
     discoveryTtlMs: setting(value.duration(), {
       kind: "duration",
       default: "10m",

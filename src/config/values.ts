@@ -42,11 +42,11 @@ export function integer({ min = 0, max = Number.MAX_SAFE_INTEGER }: Bounds = {})
 }
 
 /** Milliseconds in the program, `"60s"` outside. */
-export function duration({ min = 0 }: { readonly min?: number } = {}) {
+export function duration({ min = 0, max = maxDurationMs }: { readonly min?: number; readonly max?: number } = {}) {
   return z.string({ error: durationHint }).transform((value, context) => {
     const ms = tryParseDuration(value);
     if (ms === undefined) return fail(context, durationHint);
-    if (ms > maxDurationMs) return fail(context, "is longer than the 24 days a timer can wait");
+    if (ms > max) return fail(context, "is longer than the 24 days a timer can wait");
     if (ms < min) return fail(context, `is too short; write at least "${min}ms"`);
     return ms;
   });

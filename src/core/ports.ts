@@ -257,6 +257,8 @@ export type SluiceEvent =
       readonly outcome: string;
       readonly durationMs: number;
     }
+  /** Nobody used it for long. */
+  | { readonly type: "git_mirror_removed"; readonly repository: string }
   | { readonly type: "git_mirror_damaged"; readonly repository: string; readonly reason: string }
   /** What is served does not change: a version stays at the commit it was first served from. */
   | {

@@ -131,6 +131,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.storeFailures.labels(event.store, event.operation).inc();
       return;
     case "fetch_started":
+    case "git_mirror_removed":
       return;
     case "fetch_ended":
       metrics.fetches.labels(event.outcome).inc();

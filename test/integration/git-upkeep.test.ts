@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createGitHarness, outcomeOf } from "../support/git-harness.ts";
+import { createGitHarness, createMemoryPins, outcomeOf } from "../support/git-harness.ts";
 import { buildRepo } from "../support/git-repos.ts";
 import { type GitServer, startGitServer } from "../support/git-server.ts";
 import { lacks } from "../support/needs.ts";
@@ -71,6 +71,33 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     for (const version of releases) expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
   });
 
+  test("a mirror that nobody used for long is removed, and fetched anew for what was served of it", async () => {
+    const day = 86_400_000;
+    const pins = createMemoryPins();
+    const options = { places: places(), folder, pins, keepUnusedMs: 30 * day };
+    let now = Date.now();
+    const clock = { now: () => now, sleep: (_: number, signal?: AbortSignal) => untilAborted(signal) };
+    await using sluice = await createGitHarness({ ...options, clock });
+    const { version } = await sluice.info(path, "v1.0.0");
+    now += 20 * day;
+    await sluice.info(path, version);
+    now += 20 * day;
+    await sluice.mirrors.sweep();
+    expect(await mirrorsIn(folder)).toHaveLength(1);
+    now += 11 * day;
+    await sluice.mirrors.sweep();
+    expect(await mirrorsIn(folder)).toEqual([]);
+    expect(sluice.events).toContainEqual({ type: "git_mirror_removed", repository: `${server.url}/lib.git` });
+    expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
+    expect(await mirrorsIn(folder)).toHaveLength(1);
+    // Another Sluice, which never opened it.
+    now += 31 * day;
+    await using later = await createGitHarness({ ...options, clock });
+    await later.mirrors.sweep();
+    expect(await mirrorsIn(folder)).toEqual([]);
+    expect((await sluice.zip(path, version)).length).toBeGreaterThan(0);
+  });
+
   test("a Sluice that is killed during an archive leaves nothing behind after the next start", async () => {
     const { executable, stopped } = await gitThatStops();
     const options = { folder, executable, places: places() };
@@ -103,3 +130,13 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 });
+
+async function mirrorsIn(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => /^[0-9a-f]{64}/.test(name));
+}
+
+function untilAborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

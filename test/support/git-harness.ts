@@ -29,6 +29,7 @@ export interface GitHarnessOptions {
   readonly access?: (url: string) => Promise<GitAccess>;
   readonly refsTtlMs?: number;
   readonly fetchTimeoutMs?: number;
+  readonly keepUnusedMs?: number;
   readonly clock?: Clock;
   readonly pins?: Pins;
   /** In place of git. */
@@ -77,6 +78,7 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     maxWaitMs: 60_000,
     fetchTimeoutMs: options.fetchTimeoutMs ?? 60_000,
     refsTtlMs: options.refsTtlMs ?? 10_000,
+    keepUnusedMs: options.keepUnusedMs,
   });
   const archiver: Archiver = createArchiver({ git, folder: join(folder, "tmp"), concurrency: 2, timeoutMs: 60_000 });
   const source = createGitSource({

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import type { FetchContext } from "../../core/ports.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
+import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
 import { Mirror, type MirrorOptions, type MirrorView } from "./repository-mirror.ts";
 
 export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "closing"> {
@@ -12,37 +13,64 @@ export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "c
   readonly concurrency: number;
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
+  /** A mirror that nobody used for so long is removed: the store has what was served of it. Default: kept for ever. */
+  readonly keepUnusedMs?: number | undefined;
 }
 
 /** Long-lived mirrors of repositories. One fetch per repository at a time, for any number of askers. */
 export interface Mirrors {
   /** `url` has no user info. Nothing is fetched yet. */
   open(url: string, context: FetchContext): MirrorView;
+  /** Removes what nobody used for long. Done at the start, and from time to time. */
+  sweep(): Promise<void>;
   close(): Promise<void>;
 }
 
 const maxIdle = 1_000;
+const sweepEveryMs = 6 * 3_600_000;
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
-  const { clock, concurrency, maxWaiting, maxWaitMs, folder } = options;
+  const { clock, events, concurrency, maxWaiting, maxWaitMs, folder, keepUnusedMs } = options;
   const closing = new AbortController();
   const queue = createFairQueue({ clock, name: "git", concurrency, maxWaiting, maxWaitMs });
   const mirrors = new Map<string, Mirror>();
+  const sweepOnce = async (): Promise<void> => {
+    await removeRemains(folder);
+    if (keepUnusedMs === undefined) return;
+    const before = clock.now() - keepUnusedMs;
+    const open = new Map([...mirrors].map(([url, mirror]) => [folderName(url), mirror]));
+    for (const name of await unusedMirrors(folder, before)) {
+      if (closing.signal.aborted) return;
+      const removed = await (open.get(name)?.removeUnused(before) ?? removeMirror(join(folder, name)));
+      if (removed !== undefined) events.emit({ type: "git_mirror_removed", repository: removed });
+    }
+  };
+  /** A disk that fails is told by those who need it. */
+  let sweeping = sweepOnce().catch(() => undefined);
+  const sweep = (): Promise<void> => (sweeping = sweeping.then(sweepOnce).catch(() => undefined));
+  const timer = setInterval(() => void sweep(), sweepEveryMs);
+  timer.unref();
   return {
+    sweep,
     open(url, context) {
       const known = mirrors.get(url);
-      const name = createHash("sha256").update(url).digest("hex");
       const mirror =
-        known ?? new Mirror({ ...options, url, folder: join(folder, name), queue, closing: closing.signal });
+        known ?? new Mirror({ ...options, url, folder: join(folder, folderName(url)), queue, closing: closing.signal });
       if (mirrors.size >= maxIdle) forgetUnused(mirrors);
       mirrors.set(url, mirror);
       return mirror.view(context);
     },
     async close() {
+      clearInterval(timer);
       closing.abort(new SluiceError("draining", "this node is shutting down"));
+      await sweeping;
       await Promise.all([...mirrors.values()].map((mirror) => mirror.settled()));
     },
   };
+}
+
+function folderName(url: string): string {
+  return createHash("sha256").update(url).digest("hex");
 }
 
 /** Clients can name any number of repositories that are none. What has a folder is kept: two of it would disturb each other. */

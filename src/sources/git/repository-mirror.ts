@@ -11,6 +11,7 @@ import { isRepository, noteJob, openMirrorFolder, removeLeftovers, setAsideFolde
 import { parseRemoteRefs, type RefSnapshot } from "./refs.ts";
 import { RemoteHost, type RemoteHostOptions, type RemoteRun } from "./remote-host.ts";
 import type { GitCommit, GitRepo } from "./resolve/repo.ts";
+import { noteUse, removeMirror } from "./unused-mirrors.ts";
 
 /** A repository as one request sees it. */
 export interface MirrorView extends GitRepo {
@@ -25,6 +26,7 @@ export interface MirrorView extends GitRepo {
 const refsTimeoutMs = 60_000;
 const gcAfterFetches = 25;
 const gcIdleMs = 60_000;
+const noteUseEveryMs = 3_600_000;
 
 /** The remote changed between two looks at it: look again. */
 class RemoteMoved extends SluiceError {
@@ -68,6 +70,8 @@ export class Mirror {
   #generation = 0;
   #fetchesSinceGc = 0;
   #gcTimer: NodeJS.Timeout | undefined;
+  #usedAt = 0;
+  #use: { readonly notedAt: number; readonly done: Promise<void> } | undefined;
 
   constructor(parts: MirrorOptions) {
     this.#parts = parts;
@@ -78,6 +82,8 @@ export class Mirror {
   view({ signal, client }: FetchContext): MirrorView {
     const { url, folder, clock, closing } = this.#parts;
     const startedAt = clock.now();
+    this.#usedAt = startedAt;
+    if (this.#opened !== undefined) this.#noteUse();
     const generation = this.#generation;
     const local = this.#local;
     let seen: RefSnapshot | undefined;
@@ -130,6 +136,23 @@ export class Mirror {
   async settled(): Promise<void> {
     clearTimeout(this.#gcTimer);
     await this.#writing.catch(() => undefined);
+    await this.#use?.done;
+  }
+
+  /** Takes it from the disk unless it was used since `before`. Whoever asks next gets a new one. */
+  removeUnused(before: number): Promise<string | undefined> {
+    return this.#exclusive(async () => {
+      if (this.#usedAt >= before) return undefined;
+      this.#startAnew();
+      return removeMirror(this.#parts.folder);
+    });
+  }
+
+  #noteUse(): void {
+    const { clock, folder } = this.#parts;
+    const now = clock.now();
+    if (this.#use !== undefined && now - this.#use.notedAt < noteUseEveryMs) return;
+    this.#use = { notedAt: now, done: noteUse(folder, now) };
   }
 
   // Refs ------------------------------------------------------------------------------------------------------------
@@ -305,10 +328,13 @@ export class Mirror {
     return (this.#opened ??= openMirrorFolder({ git, folder, url, signal: closing }, async () => {
       const refs = await this.#readRefs(client, 0);
       return refs.byName.values().next().value?.length ?? 40;
-    }).catch((error: unknown) => {
-      this.#opened = undefined;
-      throw tellDisk(error, folder);
-    }));
+    }).then(
+      () => this.#noteUse(),
+      (error: unknown) => {
+        this.#opened = undefined;
+        throw tellDisk(error, folder);
+      },
+    ));
   }
 
   #exclusive<T>(task: () => Promise<T>): Promise<T> {
@@ -328,13 +354,18 @@ export class Mirror {
     await this.#exclusive(async () => {
       if (generation !== this.#generation) return;
       events.emit({ type: "git_mirror_damaged", repository: url, reason: error.stderr.slice(0, 300) });
-      this.#generation += 1;
-      this.#opened = undefined;
-      this.#historyOf = undefined;
-      this.#local = new LocalRepo(this.#parts.git, folder);
+      this.#startAnew();
       await setAsideFolder(folder);
     });
     return true;
+  }
+
+  #startAnew(): void {
+    this.#generation += 1;
+    this.#opened = undefined;
+    this.#historyOf = undefined;
+    this.#use = undefined;
+    this.#local = new LocalRepo(this.#parts.git, this.#parts.folder);
   }
 
   /** Many fetches make many small packs, which slow down every read. */
