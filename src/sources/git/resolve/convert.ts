@@ -1,13 +1,20 @@
 import { posix } from "node:path";
 import { goQuote } from "../../../protocol/quote.ts";
 import { canonicalVersion, matchesPathMajor } from "../../../protocol/module/index.ts";
-import { canonical, compareVersions, isPseudoVersion, major, pseudoVersion } from "../../../protocol/semver/index.ts";
+import {
+  canonical,
+  compareVersions,
+  isPseudoVersion,
+  major,
+  pseudoVersion,
+  pseudoVersionRev,
+} from "../../../protocol/semver/index.ts";
 import { findDir } from "./find-dir.ts";
 import type { ModuleLayout } from "./layout.ts";
 import { invalidVersion, Refusal } from "./refusal.ts";
 import type { GitRepo } from "./repo.ts";
 import { type IsRetracted, readRetractions } from "./retractions.ts";
-import type { Revision } from "./stat.ts";
+import { type Revision, statRevision } from "./stat.ts";
 import { validatePseudoVersion } from "./validate-pseudo.ts";
 
 /**
@@ -83,10 +90,12 @@ class Conversion {
   async #checkCanonical(candidate: string): Promise<string> {
     const { modulePath, pathMajor, pathPrefix } = this.#layout;
     let version = candidate;
-    await findDir(this.#repo, this.#layout, { commit: this.#revision.hash, version }).catch((error: unknown) => {
+    try {
+      await findDir(this.#repo, this.#layout, { commit: await this.#commitToRead(version), version });
+    } catch (error) {
       if (error instanceof Refusal) throw invalidVersion(modulePath, version, error.message);
       throw error;
-    });
+    }
     if (version === trimIncompatible(this.#asked)) version = this.#asked;
     const base = trimIncompatible(version);
     let problem: string | undefined;
@@ -108,6 +117,21 @@ class Conversion {
     }
     if (problem !== undefined) throw invalidVersion(modulePath, version, problem);
     return version;
+  }
+
+  /** Go reads go.mod by the version. A tag in a folder that looks like a pseudo-version leads to the commit whose hash it has, or none. */
+  async #commitToRead(version: string): Promise<string> {
+    const { hash } = this.#revision;
+    if (!isPseudoVersion(version)) return hash;
+    const rev = pseudoVersionRev(version);
+    if (hash.startsWith(rev)) return hash;
+    try {
+      return (await statRevision(this.#repo, rev)).hash;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const { codeRoot, codeDir } = this.#layout;
+      throw new Refusal(`reading ${posix.join(codeRoot, codeDir, "go.mod")} at revision ${rev}: ${error.message}`);
+    }
   }
 
   async #isUsable(version: string): Promise<boolean> {

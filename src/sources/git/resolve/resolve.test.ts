@@ -138,3 +138,12 @@ test("a go.mod that is not there is made, at the root only", async () => {
   const sub = moduleOf({ commits: [{ tags: ["sub/v1.0.0"] }] }, "example.com/repo/sub");
   await expect(sub.module.stat("v1.0.0")).rejects.toThrow("missing example.com/repo/sub/go.mod at revision sub/v1.0.0");
 });
+
+test("a tag of a folder that looks like a pseudo-version leads to the commit of its hash, which is none", async () => {
+  const files = { "sub/go.mod": "module example.com/repo/sub\n" };
+  const tags = ["sub/v0.0.0-20200101000000-abcdefabcdef"];
+  const { module } = moduleOf({ commits: [{ files, tags, branches: ["main"] }] }, "example.com/repo/sub");
+  await expect(module.stat("main")).rejects.toThrow(
+    "example.com/repo/sub@v0.0.0-20200101000000-abcdefabcdef: invalid version: reading example.com/repo/sub/go.mod at revision abcdefabcdef: unknown revision abcdefabcdef",
+  );
+});
