@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -66,6 +66,7 @@ export class GitError extends Error {
 const defaultMaxBytes = 64 * 1024 * 1024;
 const maxStderrBytes = 16 * 1024;
 const killAfterMs = 1_000;
+const exhausted = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
 const oldestMajor = 2;
 const oldestMinor = 39;
 
@@ -191,7 +192,12 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
   const name = args.find((arg) => /^[a-z][a-z-]+$/.test(arg)) ?? "";
   if (signal.aborted) return Promise.reject(givenUp(signal, `git ${name}`));
   return new Promise((resolve, reject) => {
-    const child = spawn(executable, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+    const child = start({ executable, cwd }, args, env);
+    // Before anything else: an `error` event that nobody listens to ends this process.
+    child.once("error", (cause) => {
+      settle();
+      reject(notStarted(executable, cause));
+    });
     const { pid } = child;
     const output: Buffer[] = [];
     let size = 0;
@@ -214,17 +220,14 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
       signal.removeEventListener("abort", onAbort);
     };
 
-    child.stdout.on("data", (chunk: Buffer) => {
+    // Without a file descriptor left there is no stdio at all.
+    child.stdout?.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size > maxBytes) stop("too_large");
       else output.push(chunk);
     });
-    child.stderr.on("data", (chunk: Buffer) => {
+    child.stderr?.on("data", (chunk: Buffer) => {
       if (stderr.length < maxStderrBytes) stderr += chunk.toString("utf8").slice(0, maxStderrBytes);
-    });
-    child.once("error", (cause) => {
-      settle();
-      reject(notStarted(executable, cause));
     });
     child.once("spawn", () => {
       if (pid !== undefined) run.onStart?.(pid);
@@ -240,9 +243,18 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
       else reject(new GitError("exit", name, result));
     });
     // A git that ends early does not read all of its input.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(run.input ?? "");
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(run.input ?? "");
   });
+}
+
+/** Some of what goes wrong is thrown, some is an event. */
+function start({ executable, cwd }: Program, args: readonly string[], env: Record<string, string>): ChildProcess {
+  try {
+    return spawn(executable, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+  } catch (error) {
+    throw notStarted(executable, error instanceof Error ? error : new Error(String(error)));
+  }
 }
 
 function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
@@ -255,12 +267,17 @@ function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
 }
 
 function notStarted(executable: string, cause: Error): SluiceError {
-  const isMissing = "code" in cause && cause.code === "ENOENT";
+  const code = "code" in cause ? String(cause.code) : undefined;
+  if (code !== undefined && exhausted.includes(code)) {
+    const message = `${executable} cannot be started now: this machine is out of file descriptors, processes or memory (${code})`;
+    return new SluiceError("overloaded", message, { cause, retryAfterSeconds: 5 });
+  }
+  const isMissing = code === "ENOENT";
   return new SluiceError(
     "upstream_failed",
     isMissing
       ? `there is no program ${executable} on this machine, so that nothing can be fetched from git; install git ${oldestMajor}.${oldestMinor} or newer`
-      : `${executable} cannot be started: ${"code" in cause ? String(cause.code) : cause.message}`,
+      : `${executable} cannot be started: ${code ?? cause.message}`,
     { cause },
   );
 }
