@@ -10,6 +10,7 @@ import { createHttpClient } from "./net/http-client.ts";
 import { createAddressGuard } from "./net/ssrf.ts";
 import type { Trust } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
+import { matchPrefixPatterns } from "./protocol/module/index.ts";
 import { createArchiver } from "./sources/git/archive.ts";
 import { createGitCommand } from "./sources/git/command.ts";
 import { gitAccess, httpCredentials } from "./sources/git/credentials/access.ts";
@@ -22,6 +23,7 @@ import { createModSources } from "./sources/git/mod-source.ts";
 import { createRemoteStatus, createRepositoryProbe } from "./sources/git/probe.ts";
 import { createGuardedAccess } from "./sources/git/guarded-access.ts";
 import { createStoredPins } from "./sources/git/pins.ts";
+import { onDisk, prepareOnce } from "./sources/git/prepare-once.ts";
 import { createGitSource } from "./sources/git/source.ts";
 
 export interface GitParts {
@@ -66,6 +68,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     executable: config.git.binary,
     caFile: privateModules.authorities.length === 0 ? undefined : join(folder, caFileName),
   });
+  const privatePatterns = [upstream.private, privateModules.patterns].filter((list) => list !== "").join(",");
   const isNamedHost = createNamedHosts({
     patterns: [upstream.private, privateModules.patterns],
     hosts: [...privateModules.hosts, ...overrideHosts(config.git.overrides)],
@@ -74,11 +77,13 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const credentials = createCredentials({ rules: privateModules.credentials, env: process.env, http, clock });
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
-  let isReady: Promise<void> | undefined;
+  const prepared = prepareOnce(() =>
+    onDisk("the folder of the git mirrors cannot be written", () => prepare({ folder, keyFolder, trust })),
+  );
   const addressesOf = createAddressGuard({ dns, egress });
   const access = createGuardedAccess({
     access: async (url) => {
-      await (isReady ??= prepare({ folder, keyFolder, trust }));
+      await prepared();
       return readAccess(url);
     },
     isNamedHost,
@@ -116,7 +121,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     checkAddress: addressesOf,
     // The first that matches counts.
     overrides: [...privateModules.overrides, ...config.git.overrides],
-    privatePatterns: [upstream.private, privateModules.patterns].filter((list) => list !== "").join(","),
+    privatePatterns,
     insecurePatterns: config.git.insecure,
     govcs: config.git.vcs,
     times: { ttlMs: config.git.discoveryTtlMs },
@@ -143,6 +148,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     name: "direct",
     discovery,
     mirrors,
+    isPrivate: (modulePath) => matchPrefixPatterns(privatePatterns, modulePath),
     archiver,
     pins: createStoredPins(store),
     openProxy: (url) => proxies.open(url),

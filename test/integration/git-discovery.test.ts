@@ -220,6 +220,23 @@ describe.skipIf(lacksWeb)("the configuration's table", () => {
     expect(await failureOf(find("git.corp"))).toMatchObject({ code: "not_found" });
     expect(web.asked).toEqual([]);
   });
+
+  test.each([
+    ["git.corp/*", true],
+    ["other.corp", false],
+  ])("tells who probes whether the module is private: %s", async (privatePatterns, expected) => {
+    const told: (boolean | undefined)[] = [];
+    const { find } = await createWorld({
+      overrides: [{ pattern: "git.corp/**", url: "https://git.corp/{path}.git" }],
+      privatePatterns,
+      probe: async (_, { isPrivate = false }) => {
+        told.push(isPrivate);
+        return true;
+      },
+    });
+    await find("git.corp/team/lib");
+    expect(new Set(told)).toEqual(new Set([expected]));
+  });
 });
 
 describe("the guard of this network", () => {

@@ -185,6 +185,19 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     expect(await outcomeOf(sluice.list(path))).toMatch(new RegExp(`^${code}: `));
   });
 
+  test("a private module whose host asks for a password is refused, whatever strangers hear, and strangers are not asked", async () => {
+    server.credentials = [{ username: "me", password: "secret" }];
+    let probes = 0;
+    const probe = async () => {
+      probes += 1;
+      return 404;
+    };
+    await using sluice = await open({ isPrivate: (modulePath) => modulePath === path, probe });
+    const outcome = await outcomeOf(sluice.list(path));
+    expect(outcome).toMatch(/^upstream_refused: .*give it one with a \[\[private\]\] rule/);
+    expect(probes).toBe(0);
+  });
+
   test("a credential that is refused is told to the operator", async () => {
     server.credentials = [{ username: "me", password: "secret" }];
     const env = {

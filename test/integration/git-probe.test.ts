@@ -23,8 +23,8 @@ async function createWorld(options: { readonly password?: string } = {}) {
     access: async () => ({ env: {}, hasCredential: false, dispose: async () => undefined }),
     status: createRemoteStatus({ http: testClient(), isNamedHost: () => true }),
   });
-  const ask = (path: string): Promise<boolean> =>
-    probe(`${server.url}/${path}`, { signal: new AbortController().signal, client: "test" });
+  const ask = (path: string, isPrivate = false): Promise<boolean> =>
+    probe(`${server.url}/${path}`, { signal: new AbortController().signal, client: "test", isPrivate });
   return { root, server, pages, ask };
 }
 
@@ -45,6 +45,13 @@ test("a host that asks anybody for a password is asked for the web page, which t
   expect(await ask("team/none.git")).toBe(false);
   pages.add("/team/hidden.git");
   expect(await failureOf(ask("team/hidden.git"))).toMatchObject({ code: "upstream_refused" });
+});
+
+test("a host that asks for a password has not said that a private repository is not there", async () => {
+  const { ask } = await createWorld({ password: "secret" });
+  const failure = await failureOf(ask("team/none.git", true));
+  expect(failure).toMatchObject({ code: "upstream_refused" });
+  expect(failure.message).toContain("give it one with a [[private]] rule");
 });
 
 test("nothing is known of a host that is down or fails", async () => {

@@ -34,6 +34,7 @@ export interface GitHarnessOptions {
   readonly pins?: Pins;
   /** In place of git. */
   readonly executable?: string;
+  readonly isPrivate?: (modulePath: ModulePath) => boolean;
   readonly probe?: (url: string, signal: AbortSignal) => Promise<number | undefined>;
   readonly config?: readonly (readonly [string, string])[];
 }
@@ -85,6 +86,7 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     name: "direct",
     discovery: { find: async (modulePath) => findPlace(options.places, modulePath) },
     mirrors,
+    isPrivate: options.isPrivate,
     archiver,
     pins: options.pins ?? createMemoryPins(),
     openProxy: () => {

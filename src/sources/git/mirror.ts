@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
-import type { FetchContext } from "../../core/ports.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
 import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
-import { Mirror, type MirrorOptions, type MirrorView } from "./repository-mirror.ts";
+import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
 export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "closing"> {
   /** Has one bare repository for each URL. */
@@ -20,7 +19,7 @@ export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "c
 /** Long-lived mirrors of repositories. One fetch per repository at a time, for any number of askers. */
 export interface Mirrors {
   /** `url` has no user info. Nothing is fetched yet. */
-  open(url: string, context: FetchContext): MirrorView;
+  open(url: string, context: ViewContext): MirrorView;
   /** Removes what nobody used for long. Done at the start, and from time to time. */
   sweep(): Promise<void>;
   close(): Promise<void>;

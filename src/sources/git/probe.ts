@@ -1,7 +1,7 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
-import type { ProbeRepository } from "./discovery/location.ts";
+import type { ProbeContext, ProbeRepository } from "./discovery/location.ts";
 import { hostKeyFailure, remoteFailure } from "./failure.ts";
 import { runGuarded } from "./guarded-access.ts";
 import type { GitAccess } from "./remote-host.ts";
@@ -23,22 +23,22 @@ const timeoutMs = 30_000;
 /** Asks with `git ls-remote`, as go does, and the credentials of the host. An empty repository is one. */
 export function createRepositoryProbe(options: RepositoryProbeOptions): ProbeRepository {
   const { git, onRefused } = options;
-  return async (url, { signal }) => {
+  return async (url, question) => {
     await git.check();
     try {
-      return await ask(url, signal, options);
+      return await ask(url, question, options);
     } catch (error) {
       if (!isSluiceError(error, "upstream_refused") || error.details["hasCredential"] !== true) throw error;
       if (onRefused === undefined) throw error;
       onRefused(url);
-      return ask(url, signal, options);
+      return ask(url, question, options);
     }
   };
 }
 
 async function ask(
   url: string,
-  signal: AbortSignal,
+  { signal, isPrivate = false }: ProbeContext,
   { git, access, status }: RepositoryProbeOptions,
 ): Promise<boolean> {
   const given = await access(url);
@@ -54,7 +54,9 @@ async function ask(
       (await hostKeyFailure(error, { url, explain: explainHostKey, signal })) ??
       remoteFailure(error, { url, hasCredential });
     if (failure.code === "not_found") return false;
-    const mayBeAbsent = failure.code === "upstream_refused" && !hasCredential && scheme.startsWith("http");
+    // Of a private one strangers hear the same where it is: that its credential is missing must not look like absence.
+    const mayBeAbsent =
+      failure.code === "upstream_refused" && !hasCredential && !isPrivate && scheme.startsWith("http");
     const answer = mayBeAbsent ? await status?.(url, signal) : undefined;
     if (answer === 404 || answer === 410) return false;
     throw failure;

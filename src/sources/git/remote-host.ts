@@ -51,9 +51,15 @@ const probeTimeoutMs = 30_000;
 /** One remote, and what its answers mean. Every word with it goes through here. */
 export class RemoteHost {
   readonly #parts: RemoteHostOptions;
+  #isPrivate = false;
 
   constructor(parts: RemoteHostOptions) {
     this.#parts = parts;
+  }
+
+  /** A private module is in it: who gets no access is to hear that, whatever the host tells strangers. */
+  markPrivate(): void {
+    this.#isPrivate = true;
   }
 
   /** Fails with a `SluiceError`, or with `GitError` where it is our own copy that is damaged. */
@@ -106,6 +112,7 @@ export class RemoteHost {
     const { url, probe, closing } = this.#parts;
     if (!(error instanceof GitError) || isDamage(error)) return error;
     const failure = remoteFailure(error, { url, hasCredential });
+    if (this.#isPrivate) return failure;
     // Hosts ask anybody for a password where there is no such repository. As go: their web page tells.
     if (failure.code !== "upstream_refused" || hasCredential || !/^https?:/.test(url) || probe === undefined)
       return failure;

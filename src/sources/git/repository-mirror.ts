@@ -23,6 +23,11 @@ export interface MirrorView extends GitRepo {
   recover(error: unknown): Promise<boolean>;
 }
 
+export interface ViewContext extends FetchContext {
+  /** It is opened for a private module. */
+  readonly isPrivate?: boolean | undefined;
+}
+
 const refsTimeoutMs = 60_000;
 const gcAfterFetches = 25;
 const gcIdleMs = 60_000;
@@ -79,7 +84,8 @@ export class Mirror {
     this.#local = new LocalRepo(parts.git, parts.folder);
   }
 
-  view({ signal, client }: FetchContext): MirrorView {
+  view({ signal, client, isPrivate = false }: ViewContext): MirrorView {
+    if (isPrivate) this.#host.markPrivate();
     const { url, folder, clock, closing } = this.#parts;
     const startedAt = clock.now();
     this.#usedAt = startedAt;

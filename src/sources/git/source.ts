@@ -24,6 +24,8 @@ export interface GitSourceOptions {
   readonly discovery: Discovery;
   /** Stay the caller's, as does everything else here. */
   readonly mirrors: Mirrors;
+  /** Of the modules that a private pattern matches. Default: none. */
+  readonly isPrivate?: ((modulePath: ModulePath) => boolean) | undefined;
   readonly archiver: Archiver;
   readonly pins: Pins;
   /** A GOPROXY that a module's host names in place of a repository. */
@@ -46,7 +48,7 @@ interface Body {
  * or go would refuse, is `not_found` in go's words. A version that was served stays at its commit.
  */
 export function createGitSource(options: GitSourceOptions): Source {
-  const { name, discovery, mirrors, openProxy, events, clock } = options;
+  const { name, discovery, mirrors, openProxy, events, clock, isPrivate = () => false } = options;
   return {
     name,
     async fetch<T>(
@@ -63,7 +65,7 @@ export function createGitSource(options: GitSourceOptions): Source {
       try {
         const body = await withTries(
           location.url,
-          () => mirrors.open(location.url, context),
+          () => mirrors.open(location.url, { ...context, isPrivate: isPrivate(request.modulePath) }),
           (repo) => {
             const module = new GitModule(repo, moduleLayout(request.modulePath, location));
             return bodyOf(request, { options, repo, module, context });

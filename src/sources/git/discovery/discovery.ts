@@ -10,7 +10,7 @@ import { createVcsRules } from "./govcs.ts";
 import type { Discovery, ProbeRepository, RepoLocation } from "./location.ts";
 import { createOverrides, type OverrideAnswer, type RepoOverride } from "./overrides.ts";
 import { createPages, type HttpCredentials } from "./pages.ts";
-import { createProber } from "./prober.ts";
+import { createProber, type Prober } from "./prober.ts";
 import { checkRemote } from "./remote.ts";
 import { findStatic } from "./static-hosts.ts";
 
@@ -65,7 +65,15 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     isNamedHost,
     credentials: options.credentials,
   });
-  const prober = createProber({ probe: options.probe, clock, times, isNamedHost });
+  const publicProber = createProber({ probe: options.probe, clock, times, isNamedHost });
+  const privateProber = createProber({
+    probe: (url, context) => options.probe(url, { ...context, isPrivate: true }),
+    clock,
+    times,
+    isNamedHost,
+  });
+  const proberOf = (modulePath: ModulePath): Prober =>
+    matchPrefixPatterns(privatePatterns, modulePath) ? privateProber : publicProber;
 
   return {
     async find(modulePath, context) {
@@ -97,7 +105,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const [first] = locations;
     if (first !== undefined && answer.hasForeignHost) await guard(modulePath, first.url);
     if (first !== undefined && answer.kind === "location") return first;
-    const url = await prober.firstRepository(
+    const url = await proberOf(modulePath).firstRepository(
       locations.map((location) => location.url),
       context,
     );
@@ -115,7 +123,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     checkSystem(modulePath, answer);
     if (answer.kind === "repository") return { vcs: "git", url: answer.url, root: answer.root, subdir: "" };
     await guard(modulePath, `https://${answer.repo}`);
-    const url = await prober.schemeOf(answer.repo, { insecure, context });
+    const url = await proberOf(modulePath).schemeOf(answer.repo, { insecure, context });
     if (url === undefined) throw notFound(`no ${insecure ? "" : "secure "}protocol found for repository`);
     return { vcs: "git", url, root: answer.root, subdir: "" };
   }

@@ -30,8 +30,13 @@ export interface Discovery {
   find(modulePath: ModulePath, context: FetchContext): Promise<RepoLocation>;
 }
 
+export interface ProbeContext extends FetchContext {
+  /** It is asked for a private module: a host that wants a credential has not said that there is nothing. */
+  readonly isPrivate?: boolean | undefined;
+}
+
 /**
  * Asks whether a git repository answers at a URL (`git ls-remote`). `false` only when its host said that there is none; fails with an
  * `upstream_*` code when that cannot be known.
  */
-export type ProbeRepository = (url: string, context: FetchContext) => Promise<boolean>;
+export type ProbeRepository = (url: string, context: ProbeContext) => Promise<boolean>;
