@@ -230,6 +230,19 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     expect(names.filter((name) => name.includes(".broken-"))).toHaveLength(1);
   });
 
+  test.each([
+    ["empty", 0],
+    ["cut off", 70],
+  ])("a mirror whose config is %s is set aside and made anew", async (_, size) => {
+    await using sluice = await open();
+    await sluice.info(path, "v1.0.0");
+    const [mirror = ""] = await mirrorsIn(sluice.folder);
+    await truncate(join(mirror, "config"), size);
+    expect((await sluice.info(path, "v1.1.0")).version).toBe("v1.1.0");
+    expect(sluice.events).toContainEqual(expect.objectContaining({ type: "git_mirror_damaged" }));
+    expect((await sluice.info(path, "v1.2.0")).version).toBe("v1.2.0");
+  });
+
   test("a mirror that somebody deleted is made anew", async () => {
     await using sluice = await open();
     await sluice.info(path, "v1.0.0");

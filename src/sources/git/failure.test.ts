@@ -44,6 +44,11 @@ test.each([
   ["error: inflate: data stream error (incorrect data check)", true],
   ["fatal: not a tree object: 1234", true],
   ["fatal: not a git repository: '/x'", true],
+  ["fatal: 'origin' does not appear to be a git repository\nfatal: Could not read from remote repository.", true],
+  ["fatal: transport 'file' not allowed", true],
+  ["fatal: no path specified; see 'git help pull' for valid url syntax", true],
+  ["fatal: transport 'http' not allowed", false],
+  ["fatal: '/srv/x.git' does not appear to be a git repository", false],
   ["remote: fatal: bad object 1234\nfatal: early EOF", false],
   ["fatal: Authentication failed", false],
 ])("%j is damage of our own copy: %s", (stderr, expected) => {

@@ -33,9 +33,9 @@ const outcomes = {
   timeout: "upstream_timeout",
 } as const;
 
-/** Words of a mirror that lost some of its files. */
+/** Words of a mirror that lost some of its files. Without its remote's URL git takes `origin` for a folder. */
 const damage =
-  /bad object|not a (valid|tree|commit) object|not a valid object name|corrupt|packfile .* (cannot be accessed|is far too short|does not match)|inflate: data stream error|object file .* is empty|unable to (read|parse) (tree|sha1|sha256|object|commit)|missing (blob|tree|commit|object)|could not parse|not a git repository|bad (config|tree|signature)|index file .* is too small|failed to (read|unpack)|wrong index|non-monotonic|unresolved deltas|broken (link|ref)|bad ref|invalid sha1 pointer|fatal: shallow file|loose object .* is corrupt|missing necessary objects/i;
+  /bad object|not a (valid|tree|commit) object|not a valid object name|corrupt|packfile .* (cannot be accessed|is far too short|does not match)|inflate: data stream error|object file .* is empty|unable to (read|parse) (tree|sha1|sha256|object|commit)|missing (blob|tree|commit|object)|could not parse|not a git repository|bad (config|tree|signature)|index file .* is too small|failed to (read|unpack)|wrong index|non-monotonic|unresolved deltas|broken (link|ref)|bad ref|invalid sha1 pointer|fatal: shallow file|loose object .* is corrupt|missing necessary objects|'origin' does not appear to be a git repository|transport 'file' not allowed|no path specified/i;
 
 export function isDamage(error: GitError): boolean {
   // What the host says about its own copy stands behind `remote:`.

@@ -63,6 +63,8 @@ async function makeRepository(options: MirrorFolderOptions, objectFormat: string
     await appendFile(
       join(draft, "config"),
       `[remote "origin"]\n\turl = ${JSON.stringify(url)}\n\ttagOpt = --no-tags\n`,
+      // A machine that goes down must not leave a mirror that does not know its remote.
+      { flush: true },
     );
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
