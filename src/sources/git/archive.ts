@@ -7,6 +7,7 @@ import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import type { GitCommand } from "./command.ts";
 import { archivePrefix } from "./module-files.ts";
+import { onDisk } from "./prepare-once.ts";
 import { Refusal } from "./resolve/refusal.ts";
 import { ZipThreads } from "./zip-threads.ts";
 import type { ZipAnswer } from "./zip-worker.ts";
@@ -108,7 +109,7 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
     const targets = group.map((_, index) => join(folder, `${name}-${index}.zip`));
     try {
       await cleaned;
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await onDisk("the folder for archives cannot be written", () => mkdir(folder, { recursive: true, mode: 0o700 }));
       await makeArchive(
         archive,
         group.map(({ request }) => request),

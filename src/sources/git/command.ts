@@ -6,6 +6,8 @@ import { SluiceError } from "../../core/errors.ts";
 import type { Environment } from "../../net/egress.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { redactText } from "../../net/redact.ts";
+import { createLimit } from "./limit.ts";
+import { onDisk, prepareOnce } from "./prepare-once.ts";
 
 export interface GitCommandOptions {
   /** Git's HOME: made when it is missing, with a configuration of our own and nothing of the machine's. */
@@ -66,7 +68,7 @@ export class GitError extends Error {
 const defaultMaxBytes = 64 * 1024 * 1024;
 const maxStderrBytes = 16 * 1024;
 const killAfterMs = 1_000;
-const exhausted = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
+const exhausted = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
 const oldestMajor = 2;
 const oldestMinor = 39;
 
@@ -104,29 +106,26 @@ export function createGitCommand(options: GitCommandOptions): GitCommand {
   const configFile = join(options.home, "gitconfig");
   const base = baseEnvironment(options, configFile);
   const local = createLimit(Math.max(4, 2 * availableParallelism()));
-  let prepared: Promise<void> | undefined;
-  let checked: Promise<void> | undefined;
+  const prepared = prepareOnce(() => prepare(options, configFile));
+  const checked = prepareOnce(() => checkVersion({ executable, cwd: "/" }, base));
 
   return {
     async run(run) {
-      await (prepared ??= prepare(options, configFile));
+      await prepared();
       const start = (): Promise<Buffer> =>
         runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
       return run.scheme === undefined ? local(start) : start();
     },
-    check() {
-      return (checked ??= checkVersion({ executable, cwd: "/" }, base).catch((error: unknown) => {
-        checked = undefined;
-        throw error;
-      }));
-    },
+    check: checked,
   };
 }
 
 async function prepare({ home, config = [] }: GitCommandOptions, configFile: string): Promise<void> {
-  await mkdir(home, { recursive: true, mode: 0o700 });
   const lines = [...ownConfig, ...config].map(([key, value]) => configLine(key, value));
-  await writeFile(configFile, lines.join(""), { mode: 0o600 });
+  await onDisk(`git's home ${home} cannot be written`, async () => {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    await writeFile(configFile, lines.join(""), { mode: 0o600 });
+  });
 }
 
 /** `url.X.insteadOf` is `[url "X"] insteadOf`. */
@@ -268,7 +267,7 @@ function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
 
 function notStarted(executable: string, cause: Error): SluiceError {
   const code = "code" in cause ? String(cause.code) : undefined;
-  if (code !== undefined && exhausted.includes(code)) {
+  if (code !== undefined && exhausted.has(code)) {
     const message = `${executable} cannot be started now: this machine is out of file descriptors, processes or memory (${code})`;
     return new SluiceError("overloaded", message, { cause, retryAfterSeconds: 5 });
   }
@@ -293,21 +292,4 @@ async function checkVersion(program: Program, env: Record<string, string>): Prom
     "upstream_failed",
     `this machine's git is too old for Sluice (${JSON.stringify(said)}); install git ${oldestMajor}.${oldestMinor} or newer`,
   );
-}
-
-/** Work on this machine's own disk: more of it at a time only makes all of it slower. */
-function createLimit(concurrency: number): <T>(task: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (task) => {
-    if (running >= concurrency) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running += 1;
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
-  };
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SluiceError } from "../../../core/errors.ts";
+import { onDisk } from "../prepare-once.ts";
 import type { GitCredential } from "./credential.ts";
 
 export interface GitEnvironment {
@@ -63,12 +64,14 @@ async function sshEnvironment(
   { key, knownHostsFile }: Extract<GitCredential, { kind: "ssh" }>,
   parent: string,
 ): Promise<GitEnvironment> {
-  const folder = await mkdtemp(join(parent, `${keyFolderPrefix}${process.pid}-`));
+  const cannot = "the file for an SSH key cannot be written";
+  const folder = await onDisk(cannot, () => mkdtemp(join(parent, `${keyFolderPrefix}${process.pid}-`)));
   const keyFile = join(folder, "key");
   const dispose = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     // OpenSSH wants line feeds, one at the end too.
-    await writeFile(keyFile, `${key.reveal().replaceAll("\r\n", "\n")}\n`, { mode: 0o600, flag: "wx" });
+    const lines = `${key.reveal().replaceAll("\r\n", "\n")}\n`;
+    await onDisk(cannot, () => writeFile(keyFile, lines, { mode: 0o600, flag: "wx" }));
   } catch (error) {
     await dispose();
     throw error;
