@@ -243,6 +243,17 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     expect((await sluice.info(path, "v1.2.0")).version).toBe("v1.2.0");
   });
 
+  test("a request keeps its mirror however many other repositories are named meanwhile", async () => {
+    await using sluice = await open({ refsTtlMs: 3_600_000 });
+    const url = `${server.url}/team/lib.git`;
+    const context = { signal: new AbortController().signal, client: "test" };
+    const first = sluice.mirrors.open(url, context);
+    for (let index = 0; index < 1_100; index += 1) sluice.mirrors.open(`${server.url}/none${index}`, context).close();
+    const second = sluice.mirrors.open(url, context);
+    await Promise.all([first.refs(), second.refs()]);
+    expect(fetchesOf(sluice)).toEqual(["refs"]);
+  });
+
   test("a mirror that somebody deleted is made anew", async () => {
     await using sluice = await open();
     await sluice.info(path, "v1.0.0");

@@ -21,6 +21,8 @@ export interface MirrorView extends GitRepo {
   pinned(hash: string): Promise<GitCommit | undefined>;
   /** What to do about a failure of git in this mirror: tells whether all of the request should be done again. */
   recover(error: unknown): Promise<boolean>;
+  /** The request is done with it; once for each view. */
+  close(): void;
 }
 
 export interface ViewContext extends FetchContext {
@@ -76,6 +78,7 @@ export class Mirror {
   #fetchesSinceGc = 0;
   #gcTimer: NodeJS.Timeout | undefined;
   #usedAt = 0;
+  #openViews = 0;
   #use: { readonly notedAt: number; readonly done: Promise<void> } | undefined;
 
   constructor(parts: MirrorOptions) {
@@ -86,6 +89,7 @@ export class Mirror {
 
   view({ signal, client, isPrivate = false }: ViewContext): MirrorView {
     if (isPrivate) this.#host.markPrivate();
+    this.#openViews += 1;
     const { url, folder, clock, closing } = this.#parts;
     const startedAt = clock.now();
     this.#usedAt = startedAt;
@@ -103,7 +107,8 @@ export class Mirror {
     const wait = async <T>(work: () => Promise<T>): Promise<T> => {
       if (signal.aborted) throw givenUp(signal, url);
       const running = work();
-      running.catch(() => undefined);
+      this.#openViews += 1;
+      void running.catch(() => undefined).finally(() => (this.#openViews -= 1));
       try {
         return await waitUnlessAborted(running, signal);
       } catch (error) {
@@ -131,12 +136,14 @@ export class Mirror {
         }),
       pinned: (hash) => wait(() => this.#pinned(hash, client)),
       recover: (error) => this.#recover(error, generation),
+      close: () => void (this.#openViews -= 1),
     };
   }
 
-  /** It has a folder, or will have one. */
+  /** It has a folder, or somebody may yet ask for one. */
   get isInUse(): boolean {
-    return this.#opened !== undefined || this.#batch !== undefined || this.#refs?.isAnswered === false;
+    if (this.#openViews > 0 || this.#opened !== undefined) return true;
+    return this.#batch !== undefined || this.#refs?.isAnswered === false;
   }
 
   async settled(): Promise<void> {

@@ -107,6 +107,8 @@ async function withTries<T>(url: string, open: () => MirrorView, work: (repo: Mi
       // It was our own copy that git failed with; the host's part is put into words where it is talked to.
       if (error instanceof GitError) throw remoteFailure(error, { url, hasCredential: false });
       throw error;
+    } finally {
+      repo.close();
     }
   }
 }
