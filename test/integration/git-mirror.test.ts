@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
 import { randomAccess, readZip, type ZipModule } from "../../src/protocol/zip/index.ts";
-import { createGitHarness, type GitHarness, type GitHarnessOptions, outcomeOf } from "../support/git-harness.ts";
+import {
+  createGitHarness,
+  createMemoryPins,
+  type GitHarness,
+  type GitHarnessOptions,
+  outcomeOf,
+} from "../support/git-harness.ts";
 import { buildRepo, type CommitDescription, type FixtureRepo } from "../support/git-repos.ts";
 import { type GitRequest, type GitServer, startGitServer } from "../support/git-server.ts";
 import { lacks } from "../support/needs.ts";
@@ -252,6 +258,32 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     const second = sluice.mirrors.open(url, context);
     await Promise.all([first.refs(), second.refs()]);
     expect(fetchesOf(sluice)).toEqual(["refs"]);
+  });
+
+  test("a host that is out of order has not lost a commit that was served", async () => {
+    const pins = createMemoryPins();
+    await using before = await open({ pins });
+    await before.info(path, "v1.1.0");
+    await using sluice = await open({ pins });
+    let packs = 0;
+    // The first is for the refs.
+    server.setFault((request) => isPack(request) && (packs += 1) > 1, { kind: "status", status: 503 });
+    expect(await outcomeOf(sluice.zip(path, "v1.1.0"))).toMatch(/^upstream_failed: /);
+  });
+
+  test("a commit that was served and that the host has lost is told as that", async () => {
+    const pins = createMemoryPins();
+    const lost = "12".repeat(20);
+    await using sluice = await open({ pins });
+    const info = await sluice.info(path, "v1.1.0");
+    pins.kept.set(`${path}@v1.1.0`, { ...info, origin: { ...info.origin, hash: lost } });
+    expect(await outcomeOf(sluice.zip(path, "v1.1.0"))).toMatch(
+      `integrity: ${path}@v1.1.0 was served from commit ${lost}`,
+    );
+    await using later = await open({ pins, folder: sluice.folder });
+    expect(await outcomeOf(later.zip(path, "v1.1.0"))).toMatch(
+      `integrity: ${path}@v1.1.0 was served from commit ${lost}`,
+    );
   });
 
   test("a mirror that somebody deleted is made anew", async () => {

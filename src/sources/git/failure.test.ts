@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { GitError } from "./command.ts";
-import { isDamage, remoteFailure } from "./failure.ts";
+import { isAbsentCommit, isDamage, remoteFailure } from "./failure.ts";
 
 const url = "https://git.example.com/team/lib";
 
@@ -53,4 +53,15 @@ test.each([
   ["fatal: Authentication failed", false],
 ])("%j is damage of our own copy: %s", (stderr, expected) => {
   expect(isDamage(failed(stderr))).toBe(expected);
+});
+
+test.each([
+  ["fatal: remote error: upload-pack: not our ref 1234", true],
+  ["error: Server does not allow request for unadvertised object 1234", true],
+  ["fatal: couldn't find remote ref 1234", true],
+  ["fatal: unable to access 'https://x/': The requested URL returned error: 503", false],
+  ["remote: Repository not found.\nfatal: repository 'https://x/' not found", false],
+  ["fatal: early EOF", false],
+])("%j says that the host has no such commit: %s", (stderr, expected) => {
+  expect(isAbsentCommit(remoteFailure(failed(stderr), { url, hasCredential: false }))).toBe(expected);
 });

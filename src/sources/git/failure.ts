@@ -1,4 +1,4 @@
-import { SluiceError } from "../../core/errors.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import { GitError } from "./command.ts";
 
 /** What is known of a remote when git fails with it. */
@@ -40,6 +40,12 @@ const damage =
 export function isDamage(error: GitError): boolean {
   // What the host says about its own copy stands behind `remote:`.
   return error.failure === "exit" && damage.test(error.stderr.replace(/^remote:.*$/gm, ""));
+}
+
+/** The host answered, and has no such commit, or shows it to nobody. */
+export function isAbsentCommit(error: unknown): boolean {
+  if (!isSluiceError(error) || !(error.cause instanceof GitError) || error.cause.failure !== "exit") return false;
+  return /not our ref|couldn't find remote ref|unadvertised object|no such remote ref/i.test(error.cause.stderr);
 }
 
 /** What an operator and a client are told of a remote that git could not read. */

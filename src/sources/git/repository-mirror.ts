@@ -5,7 +5,7 @@ import type { FetchContext } from "../../core/ports.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { GitError } from "./command.ts";
-import { isDamage } from "./failure.ts";
+import { isAbsentCommit, isDamage } from "./failure.ts";
 import { LocalRepo } from "./local-repo.ts";
 import { isRepository, noteJob, openMirrorFolder, removeLeftovers, setAsideFolder } from "./mirror-folder.ts";
 import { parseRemoteRefs, type RefSnapshot } from "./refs.ts";
@@ -245,7 +245,7 @@ export class Mirror {
     if (here !== undefined) return here;
     // It was served before, so it is no stranger; many hosts give what no branch or tag has any more for its hash.
     await this.#fetch(client, (batch) => batch.tips.set(hash, hash)).catch((error: unknown) => {
-      if (!isSluiceError(error, "not_found", "upstream_failed", "upstream_invalid")) throw error;
+      if (!isAbsentCommit(error)) throw error;
     });
     return local.commit(hash, closing);
   }
