@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
-import type { GitCommand } from "./command.ts";
+import { type GitCommand, GitError } from "./command.ts";
 import { archivePrefix } from "./module-files.ts";
 import { onDisk } from "./prepare-once.ts";
 import { Refusal } from "./resolve/refusal.ts";
@@ -19,6 +19,8 @@ export interface ArchiverOptions {
   /** Archives that are made at the same time; each may need memory for all files of its modules. */
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Of an archive. Default: what can be read into memory. */
+  readonly maxArchiveBytes?: number;
 }
 
 export interface ArchiveRequest {
@@ -53,7 +55,7 @@ export interface Archiver {
 }
 
 /** go's own limit for what it gets from git is 500 MiB compressed; this much is read into memory at most. */
-const maxArchiveBytes = 2 * 1024 * 1024 * 1024 - 1;
+const defaultMaxArchiveBytes = 2 * 1024 * 1024 * 1024 - 1;
 const maxModulesOfArchive = 64;
 
 interface Waiting {
@@ -61,7 +63,8 @@ interface Waiting {
   readonly result: PromiseWithResolvers<ArchivedZip>;
 }
 
-export function createArchiver({ git, folder, concurrency, timeoutMs }: ArchiverOptions): Archiver {
+export function createArchiver(options: ArchiverOptions): Archiver {
+  const { git, folder, concurrency, timeoutMs, maxArchiveBytes = defaultMaxArchiveBytes } = options;
   const threads = new ZipThreads(concurrency);
   const closing = new AbortController();
   const waiting: Waiting[] = [];
@@ -95,11 +98,26 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
 
   function startNext(): void {
     while (running.size < concurrency && waiting.length > 0) {
-      const made = makeGroup(takeGroup(waiting)).finally(() => {
+      const made = makeZips(takeGroup(waiting)).finally(() => {
         running.delete(made);
         startNext();
       });
       running.add(made);
+    }
+  }
+
+  /** All of one archive. Where that is too large, each alone, since none of them may be what is large. */
+  async function makeZips(group: readonly Waiting[]): Promise<void> {
+    try {
+      await makeGroup(group);
+    } catch (error) {
+      const isTooLarge = error instanceof GitError && error.failure === "too_large";
+      if (isTooLarge && group.length > 1) {
+        for (const one of group) await makeZips([one]);
+        return;
+      }
+      const reason = isTooLarge ? new Refusal("module source tree too large (max size is 524288000 bytes)") : error;
+      for (const { result } of group) result.reject(closing.signal.aborted ? closing.signal.reason : reason);
     }
   }
 
@@ -126,8 +144,6 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
           result.reject(failureOf(answer));
         }
       }
-    } catch (error) {
-      for (const { result } of group) result.reject(closing.signal.aborted ? closing.signal.reason : error);
     } finally {
       await rm(archive, { force: true }).catch(() => undefined);
     }
@@ -137,11 +153,10 @@ export function createArchiver({ git, folder, concurrency, timeoutMs }: Archiver
     const [{ gitDir, commit } = { gitDir: "", commit: "" }] = requests;
     const dirs = new Set(requests.map(({ dir }) => dir));
     const config = ["-c", "core.autocrlf=input", "-c", "core.eol=lf"];
-    const format = ["--format=tar", `--prefix=${archivePrefix}`, `--output=${file}`, "--end-of-options", commit];
+    const format = ["--format=tar", `--prefix=${archivePrefix}`, "--end-of-options", commit];
     const args = [...config, "archive", ...format, ...(dirs.has("") ? [] : dirs)];
-    await git.run({ args, gitDir, signal: closing.signal, timeoutMs });
-    const { size } = await stat(file);
-    if (size > maxArchiveBytes) throw new Refusal("module source tree too large (max size is 524288000 bytes)");
+    const run = { args, gitDir, signal: closing.signal, timeoutMs, maxBytes: maxArchiveBytes, outputFile: file };
+    await onDisk("an archive cannot be written", () => git.run(run));
   }
 }
 

@@ -6,7 +6,9 @@ import { SluiceError } from "../../core/errors.ts";
 import type { Environment } from "../../net/egress.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { redactText } from "../../net/redact.ts";
+import { configLine, ownConfig } from "./own-config.ts";
 import { createLimit } from "./limit.ts";
+import { collectOutput, type Output } from "./output.ts";
 import { onDisk, prepareOnce } from "./prepare-once.ts";
 
 export interface GitCommandOptions {
@@ -35,6 +37,8 @@ export interface GitRun {
   readonly timeoutMs: number;
   /** Of standard output. */
   readonly maxBytes?: number;
+  /** A new file for standard output, in place of memory. What is in it after a failure is nothing whole. */
+  readonly outputFile?: string | undefined;
   /** The process and its group, right after its start. */
   readonly onStart?: ((pid: number) => void) | undefined;
 }
@@ -75,32 +79,6 @@ const oldestMinor = 39;
 /** GNU and BSD names both; curl reads most of them in lower case only. */
 const passedOn = ["PATH", "TMPDIR", "SystemRoot", "http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
-/**
- * `http.lowSpeed*` ends transfers that hang, redirects are followed where git asks for refs only, and `protocol.allow` keeps
- * `ext::` and the like out; `GIT_ALLOW_PROTOCOL` of each run narrows it to the one scheme that is meant.
- */
-const ownConfig = [
-  ["core.hooksPath", "/dev/null"],
-  ["core.fsmonitor", "false"],
-  ["core.attributesFile", "/dev/null"],
-  ["core.excludesFile", "/dev/null"],
-  ["core.askPass", ""],
-  ["protocol.allow", "never"],
-  ["protocol.version", "2"],
-  ["http.followRedirects", "initial"],
-  ["http.lowSpeedLimit", "100"],
-  ["http.lowSpeedTime", "30"],
-  ["gc.auto", "0"],
-  ["maintenance.auto", "false"],
-  ["fetch.writeCommitGraph", "false"],
-  ["fetch.recurseSubmodules", "false"],
-  ["fetch.showForcedUpdates", "false"],
-  ["submodule.recurse", "false"],
-  ["advice.detachedHead", "false"],
-  ["log.showSignature", "false"],
-  ["core.longpaths", "true"],
-] as const;
-
 export function createGitCommand(options: GitCommandOptions): GitCommand {
   const executable = options.executable ?? "git";
   const configFile = join(options.home, "gitconfig");
@@ -126,14 +104,6 @@ async function prepare({ home, config = [] }: GitCommandOptions, configFile: str
     await mkdir(home, { recursive: true, mode: 0o700 });
     await writeFile(configFile, lines.join(""), { mode: 0o600 });
   });
-}
-
-/** `url.X.insteadOf` is `[url "X"] insteadOf`. */
-function configLine(key: string, value: string): string {
-  const dot = key.indexOf(".");
-  const last = key.lastIndexOf(".");
-  const subsection = dot === last ? "" : ` ${JSON.stringify(key.slice(dot + 1, last))}`;
-  return `[${key.slice(0, dot)}${subsection}]\n\t${key.slice(last + 1)} = ${JSON.stringify(value)}\n`;
 }
 
 function baseEnvironment({ home, env, caFile }: GitCommandOptions, configFile: string): Record<string, string> {
@@ -198,10 +168,10 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
       reject(notStarted(executable, cause));
     });
     const { pid } = child;
-    const output: Buffer[] = [];
-    let size = 0;
+    let output: Output | undefined;
+    let unwritable: unknown;
     let stderr = "";
-    let stopped: "timeout" | "too_large" | "aborted" | undefined;
+    let stopped: "timeout" | "too_large" | "aborted" | "unwritable" | undefined;
     let killTimer: NodeJS.Timeout | undefined;
     const stop = (why: NonNullable<typeof stopped>): void => {
       if (stopped !== undefined) return;
@@ -220,11 +190,17 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
     };
 
     // Without a file descriptor left there is no stdio at all.
-    child.stdout?.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > maxBytes) stop("too_large");
-      else output.push(chunk);
-    });
+    if (child.stdout) {
+      output = collectOutput(child.stdout, {
+        file: run.outputFile,
+        maxBytes,
+        onTooLarge: () => stop("too_large"),
+        onUnwritable: (error) => {
+          unwritable = error;
+          stop("unwritable");
+        },
+      });
+    }
     child.stderr?.on("data", (chunk: Buffer) => {
       if (stderr.length < maxStderrBytes) stderr += chunk.toString("utf8").slice(0, maxStderrBytes);
     });
@@ -236,9 +212,14 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
     child.once("close", (code) => {
       settle();
       const result = { exitCode: code ?? undefined, stderr: redactText(stderr.trim()) };
-      if (stopped === "aborted") reject(givenUp(signal, `git ${name}`));
+      if (stopped === undefined && code === 0 && output !== undefined) {
+        output.finish().then(resolve, reject);
+        return;
+      }
+      output?.discard();
+      if (stopped === "unwritable") reject(unwritable);
+      else if (stopped === "aborted") reject(givenUp(signal, `git ${name}`));
       else if (stopped !== undefined) reject(new GitError(stopped, name, result));
-      else if (code === 0) resolve(Buffer.concat(output, size));
       else reject(new GitError("exit", name, result));
     });
     // A git that ends early does not read all of its input.
