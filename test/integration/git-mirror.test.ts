@@ -125,6 +125,14 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     expect(namesIn(await sluice.zip(path, version))).toContain("d.go");
   });
 
+  test("a forced push is believed by the first who asks for the old commit", async () => {
+    await using sluice = await open({ refsTtlMs: 0 });
+    await sluice.info(path, "main");
+    const old = repo.hash("tip");
+    await repo.add([{ name: "other", parents: ["third"], files: { "e.go": "package a // e\n" }, branches: ["main"] }]);
+    expect(await outcomeOf(sluice.info(path, old.slice(0, 12)))).toContain("unknown revision");
+  });
+
   test("commits that only a pull request has are unknown", async () => {
     await repo.add([
       { name: "request", parents: ["tip"], files: { "x.go": "package a // x\n" }, branches: ["scratch"] },

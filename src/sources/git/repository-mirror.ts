@@ -230,6 +230,8 @@ export class Mirror {
     const { closing } = this.#parts;
     await this.#open(client);
     const local = this.#local;
+    // The branches of an older history may have what was taken back since.
+    if (await this.#hasHistory()) await this.#ensureHistory(refs, client);
     const here = await local.commit(hash, closing);
     if (here !== undefined && (await local.isReachable(here.hash, closing))) return here;
     await this.#ensureHistory(refs, client);
