@@ -116,7 +116,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const discovery = createDiscovery({
     http,
     clock,
-    probe: createRepositoryProbe({ git, access, onRefused, status }),
+    probe: createRepositoryProbe({ git, access, onRefused, status, clock }),
     isNamedHost,
     checkAddress: addressesOf,
     // The first that matches counts.

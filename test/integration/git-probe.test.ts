@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { createGitCommand } from "../../src/sources/git/command.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { createGitCommand, type GitCommand } from "../../src/sources/git/command.ts";
 import { createRemoteStatus, createRepositoryProbe } from "../../src/sources/git/probe.ts";
 import { buildRepo } from "../support/git-repos.ts";
 import { startGitServer } from "../support/git-server.ts";
@@ -22,6 +23,7 @@ async function createWorld(options: { readonly password?: string } = {}) {
     git: createGitCommand({ home: join(root, "home"), env: process.env }),
     access: async () => ({ env: {}, hasCredential: false, dispose: async () => undefined }),
     status: createRemoteStatus({ http: testClient(), isNamedHost: () => true }),
+    clock: systemClock,
   });
   const ask = (path: string, isPrivate = false): Promise<boolean> =>
     probe(`${server.url}/${path}`, { signal: new AbortController().signal, client: "test", isPrivate });
@@ -60,4 +62,32 @@ test("nothing is known of a host that is down or fails", async () => {
   expect(await failureOf(ask("team/a.git"))).toMatchObject({ code: "upstream_failed" });
   await server.close();
   expect(await failureOf(ask("team/a.git"))).toMatchObject({ code: "upstream_failed" });
+});
+
+test("many questions at a time are so many processes only, and one that finds no room is told so", async () => {
+  const open: (() => void)[] = [];
+  let started = 0;
+  const git: GitCommand = {
+    check: async () => undefined,
+    run: () =>
+      new Promise((resolve) => {
+        started += 1;
+        open.push(() => resolve(Buffer.from("")));
+      }),
+  };
+  const probe = createRepositoryProbe({
+    git,
+    access: async () => ({ env: {}, hasCredential: false, dispose: async () => undefined }),
+    clock: systemClock,
+    queue: { concurrency: 2, maxWaiting: 1 },
+  });
+  const { signal } = new AbortController();
+  const ask = (name: string): Promise<boolean> => probe(`https://git.example.com/${name}`, { signal, client: "test" });
+  const asked = [ask("a"), ask("b"), ask("c")];
+  expect(await failureOf(ask("d"))).toMatchObject({ code: "overloaded" });
+  await expect.poll(() => started).toBe(2);
+  open.shift()?.();
+  await expect.poll(() => started).toBe(3);
+  for (const answer of open) answer();
+  expect(await Promise.all(asked)).toEqual([true, true, true]);
 });

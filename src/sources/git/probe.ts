@@ -1,4 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
 import type { ProbeContext, ProbeRepository } from "./discovery/location.ts";
@@ -16,15 +18,24 @@ export interface RepositoryProbeOptions {
   readonly onRefused?: (url: string) => void;
   /** Hosts ask anybody for a password where there is no repository; their web page tells. Default: nobody is asked. */
   readonly status?: RemoteStatus | undefined;
+  readonly clock: Clock;
+  /** Of all hosts together: every question is a process of its own. */
+  readonly queue?: Partial<Pick<FairQueueOptions, "concurrency" | "maxWaiting" | "maxWaitMs">>;
 }
 
 const timeoutMs = 30_000;
+const defaultQueue = { concurrency: 16, maxWaiting: 1_000, maxWaitMs: 20_000 };
 
 /** Asks with `git ls-remote`, as go does, and the credentials of the host. An empty repository is one. */
 export function createRepositoryProbe(options: RepositoryProbeOptions): ProbeRepository {
-  const { git, onRefused } = options;
+  const { git, onRefused, clock } = options;
+  const queue = createFairQueue({ ...defaultQueue, ...options.queue, clock, name: "the search for git repositories" });
   return async (url, question) => {
     await git.check();
+    return queue.run(question.client, question.signal, () => askTwice(url, question));
+  };
+
+  async function askTwice(url: string, question: ProbeContext): Promise<boolean> {
     try {
       return await ask(url, question, options);
     } catch (error) {
@@ -33,7 +44,7 @@ export function createRepositoryProbe(options: RepositoryProbeOptions): ProbeRep
       onRefused(url);
       return ask(url, question, options);
     }
-  };
+  }
 }
 
 async function ask(
