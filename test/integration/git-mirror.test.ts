@@ -294,6 +294,17 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     );
   });
 
+  test.each(["main", "refs/heads/main", "--all", "12".repeat(10), "A".repeat(40), "1".repeat(50)])(
+    "a stored origin whose hash is %j pins nothing",
+    async (hash) => {
+      const pins = createMemoryPins();
+      await using sluice = await open({ pins });
+      const info = await sluice.info(path, "v1.1.0");
+      pins.kept.set(`${path}@v1.1.0`, { ...info, origin: { ...info.origin, hash } });
+      expect(namesIn(await sluice.zip(path, "v1.1.0"))).toEqual(["a.go", "b.go", "go.mod"]);
+    },
+  );
+
   test("a mirror that somebody deleted is made anew", async () => {
     await using sluice = await open();
     await sluice.info(path, "v1.0.0");

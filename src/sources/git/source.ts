@@ -164,7 +164,7 @@ async function pinnedVersion(
   const { modulePath, version } = request;
   checkVersion(modulePath, version);
   const pin = await options.pins.find(modulePath, version);
-  const hash = pin?.origin?.hash;
+  const hash = pinnedHash(pin);
   if (pin !== undefined && hash !== undefined) {
     const commit = await repo.pinned(hash);
     if (commit !== undefined) return { version, commit: commit.hash, info: pin };
@@ -176,15 +176,22 @@ async function pinnedVersion(
   }
   const resolved = await module.stat(version);
   const kept = await options.pins.keep(modulePath, resolved.info, options.name);
-  if (kept.origin?.hash === undefined || kept.origin.hash === resolved.commit) return resolved;
+  const keptHash = pinnedHash(kept);
+  if (keptHash === undefined || keptHash === resolved.commit) return resolved;
   return pinnedVersion(request, work);
+}
+
+/** Whoever made the stored `.info`, an upstream perhaps, wrote there what it liked: only a whole hash is one. */
+function pinnedHash(pin: ModuleInfo | undefined): string | undefined {
+  const hash = pin?.origin?.hash;
+  return hash !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(hash) ? hash : undefined;
 }
 
 /** What a query led to. Where that is a version that was pinned to another commit, its tag was moved, and the pin counts. */
 async function served(modulePath: ModulePath, found: ResolvedVersion, work: Work): Promise<ModuleInfo> {
   const { options, repo, module } = work;
   const pin = await options.pins.find(modulePath, found.version);
-  const from = pin?.origin?.hash;
+  const from = pinnedHash(pin);
   if (pin === undefined || from === undefined || from === found.commit) return found.info;
   const tag = module.tagOf(found.version) ?? found.version;
   options.events.emit({ type: "tag_moved", repository: repo.url, tag, from, to: found.commit });
