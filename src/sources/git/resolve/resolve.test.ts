@@ -12,6 +12,8 @@ interface Table {
     readonly files?: Readonly<Record<string, string>>;
     readonly tags?: readonly string[];
     readonly branches?: readonly string[];
+    /** Seconds. */
+    readonly time?: number;
   }[];
 }
 
@@ -32,7 +34,10 @@ function repoOf({ commits }: Table): GitRepo & { readonly asked: string[] } {
   const tagsAt = (hash: string): string[] =>
     [...byName].flatMap(([name, at]) => (at === hash && name.startsWith("refs/tags/") ? [name.slice(10)] : [])).sort();
   const refs: GitRefs = { byName, tagsAt };
-  const commitOf = (index: number) => ({ hash: hashOf(index), time: 1_600_000_000 + index });
+  const commitOf = (index: number) => ({
+    hash: hashOf(index),
+    time: commits[index - 1]?.time ?? 1_600_000_000 + index,
+  });
   const indexOf = (hash: string): number => Number.parseInt(hash.slice(0, 4), 16);
   return {
     url: "https://example.com/repo",
@@ -146,4 +151,26 @@ test("a tag of a folder that looks like a pseudo-version leads to the commit of 
   await expect(module.stat("main")).rejects.toThrow(
     "example.com/repo/sub@v0.0.0-20200101000000-abcdefabcdef: invalid version: reading example.com/repo/sub/go.mod at revision abcdefabcdef: unknown revision abcdefabcdef",
   );
+});
+
+test.each([
+  ["beyond what a date can be", 99_999_999_999_999],
+  ["after the year 9999", 253_402_300_800],
+  ["before the year 0", -62_167_219_201],
+])("a commit with a date %s is refused, whatever it is asked by", async (_, time) => {
+  const { module } = moduleOf({ commits: [{ files: goMod, tags: ["v1.0.0"], branches: ["main"], time }] });
+  const pseudo = `v0.0.0-20240101000000-${hashOf(1).slice(0, 12)}`;
+  for (const query of ["v1.0.0", "main", hashOf(1), pseudo]) {
+    await expect(module.stat(query)).rejects.toThrow(Refusal);
+  }
+  const { module: untagged } = moduleOf({ commits: [{ files: goMod, time }] });
+  await expect(untagged.latest()).rejects.toThrow(Refusal);
+});
+
+test("a commit of the year 9999 has a version", async () => {
+  const { module } = moduleOf({ commits: [{ files: goMod, time: 253_402_300_799 }] });
+  expect((await module.latest()).info).toMatchObject({
+    version: `v0.0.0-99991231235959-${hashOf(1).slice(0, 12)}`,
+    time: "9999-12-31T23:59:59Z",
+  });
 });

@@ -24,11 +24,14 @@ interface Found {
 }
 
 const minHashDigits = 7;
+/** The years 0 to 9999 in seconds: neither a pseudo-version nor the JSON of a `time.Time` has room for another. */
+const firstTime = -62_167_219_200;
+const lastTime = 253_402_300_799;
 
 /**
  * Looks a revision up as go does with an empty cache (SPEC §3.4): a tag, a branch, `HEAD`, the beginning of a hash.
  *
- * @throws Refusal `unknown revision …` or `ambiguous revision …`
+ * @throws Refusal `unknown revision …`, `ambiguous revision …`, or that its commit has no usable date
  */
 export async function statRevision(repo: GitRepo, rev: string): Promise<Revision> {
   const known = await repo.refs();
@@ -46,7 +49,7 @@ export async function statRevision(repo: GitRepo, rev: string): Promise<Revision
 /**
  * The default branch's newest commit.
  *
- * @throws Refusal `no commits`
+ * @throws Refusal `no commits`, or that its commit has no usable date
  */
 export async function statHead(repo: GitRepo): Promise<Revision> {
   const refs = await repo.refs();
@@ -100,6 +103,10 @@ function isHashLike(rev: string, refs: GitRefs): boolean {
 }
 
 function describe(commit: GitCommit, refs: GitRefs, found: { name: string; ref: string | undefined }): Revision {
+  // Anybody can write any number into a commit.
+  if (!(commit.time >= firstTime && commit.time <= lastTime)) {
+    throw new Refusal(`commit ${commit.hash} has a date outside of the years 0 to 9999`);
+  }
   const tags = refs.tagsAt(commit.hash);
   const isTip = tags.length > 0 || [...refs.byName.values()].includes(commit.hash);
   const name = tags.includes(found.name) ? found.name : commit.hash;
