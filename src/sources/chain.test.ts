@@ -115,7 +115,7 @@ test("a private module is asked of nobody, and others are", async () => {
   for (const path of ["/git.corp.example/x/@v/list", "/example.com/m/@latest", "/example.com/m/v2/@v/v2.0.0.zip"]) {
     const error = await failureOf(fetch(parseRequest(path)));
     expect([error.code, error.details["asked"]]).toEqual(["not_found", 0]);
-    expect(error.message).toMatch(/^not found: .*private[^]*GONOPROXY[^]*does not fetch from git yet/);
+    expect(error.message).toMatch(/^not found: .*private[^]*GONOPROXY[^]*git is switched off here \(\[git\] enabled\)/);
   }
   expect(asked).toEqual([]);
   expect(await fetch(parseRequest("/example.com/other/@v/list"))).toBe(a);
@@ -140,9 +140,9 @@ describe("messages are made for go's output", () => {
     expect((await failureOf(chainOf(a, {}).fetch(parseRequest(path)))).message.startsWith(start)).toBe(true);
   });
 
-  test("direct says that it is not there yet, and what to do", async () => {
+  test("direct says that git is switched off, and what to do", async () => {
     const error = await failureOf(chainOf(`${a},direct`, {}).fetch());
-    expect(error.message).toContain("'direct' is in the chain, but this Sluice does not fetch from git yet");
+    expect(error.message).toContain("'direct' is in the chain, but git is switched off here ([git] enabled)");
     expect(error.message).toContain("`direct` behind Sluice in its GOPROXY");
   });
 

@@ -18,8 +18,9 @@ const maxTargetBytes = 180;
 const maxNameBytes = 80;
 const maxAnswerBytes = 100;
 
-const noGitYet =
-  "this Sluice does not fetch from git yet; the client itself can, with `direct` behind Sluice in its GOPROXY";
+/** Without a git source. */
+const gitIsOff =
+  "git is switched off here ([git] enabled); the client can use it itself, with `direct` behind Sluice in its GOPROXY";
 
 const nobodyAsked = {
   direct: "not stored here, and there is no upstream to ask",
@@ -44,7 +45,7 @@ export function notFound(
   end: "direct" | "off" | undefined,
 ): SluiceError {
   const lines = answers.map(answerLine);
-  const last = end === "direct" ? `  'direct' is in the chain, but ${noGitYet}` : undefined;
+  const last = end === "direct" ? `  'direct' is in the chain, but ${gitIsOff}` : undefined;
   const head = answers.length > 0 ? "no source in the chain has it" : nobodyAsked[end ?? "off"];
   const reason = answers.map(({ error }) => error.details["reason"]).find((text) => text !== undefined);
   return new SluiceError("not_found", clip([`not found: ${describe(request)}: ${head}`, ...lines], last), {
@@ -74,7 +75,7 @@ export function directAnswer(
 export function notFoundPrivate(request: ModuleRequest): SluiceError {
   const lines = [
     `not found: ${describe(request)}: not stored here, and no upstream was asked, as the module is private`,
-    `  It matches GONOPROXY or GOPRIVATE of this Sluice, and ${noGitYet}`,
+    `  It matches GONOPROXY or GOPRIVATE of this Sluice, and ${gitIsOff}`,
   ];
   return new SluiceError("not_found", clip(lines), { details: { asked: 0, private: true } });
 }

@@ -165,7 +165,7 @@ describe("the answer of a chain", () => {
     expect(absent.code).toBe("not_found");
     expect(absent.message).toBe(
       `not found: example.com/absent@v1.0.0: no source in the chain has it\n  ${first.url}: answered 404\n  ${second.url}: answered 410\n` +
-        "  'direct' is in the chain, but this Sluice does not fetch from git yet; the client itself can, with `direct` behind Sluice in its GOPROXY",
+        "  'direct' is in the chain, but git is switched off here ([git] enabled); the client can use it itself, with `direct` behind Sluice in its GOPROXY",
     );
     expect(first.requests.at(-1)?.url).toBe("/example.com/absent/@v/v1.0.0.mod?token=hunter2");
     second.setFault(info, { kind: "close" });
