@@ -146,6 +146,26 @@ describe("messages are made for go's output", () => {
     expect(error.message).toContain("`direct` behind Sluice in its GOPROXY");
   });
 
+  test("an upstream's list that ends the walk does not say that git is switched off where it is not", async () => {
+    const listing: Source = {
+      name: a,
+      async fetch({ kind }, receive) {
+        if (kind === "list") return receive({ source: a, body: body("v1.0.0\n") });
+        throw new SluiceError("not_found", `${a}: answered 404`);
+      },
+      async close() {},
+    };
+    const chain = createChain({
+      entries: parseChain(`${a},direct`),
+      privateRules: createPrivateRules(""),
+      direct: { ...listing, name: "direct" },
+      open: () => listing,
+    });
+    const context = { signal: new AbortController().signal, client: "test" };
+    const error = await failureOf(chain.fetch(parseRequest("/example.com/m/@latest"), async () => "", context));
+    expect(error.message).toMatch(/^not found: .*no source in the chain has it\n.*answered 404$/);
+  });
+
   test("off says that nobody was asked", async () => {
     const error = await failureOf(chainOf("off", {}).fetch());
     expect(error.message).toBe(

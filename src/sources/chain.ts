@@ -110,7 +110,9 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
       if (failure === undefined && direct !== undefined && last?.source === direct.name) {
         throw directAnswer(request, last.error, answers.slice(0, -1));
       }
-      throw failure === undefined ? notFound(request, answers, end) : failed(request, failure, answers);
+      throw failure === undefined
+        ? notFound(request, answers, direct === undefined ? end : undefined)
+        : failed(request, failure, answers);
     },
     async close() {
       const sources = new Set(links.map(({ source }) => source));
