@@ -141,14 +141,21 @@ export class FileFlights {
     });
     // A disk that does not take a good file is no reason to break the transfer to those who follow it.
     let isVerified = false;
+    let live: LiveBody | undefined;
     const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: Facts }> => {
       await spool.restart();
-      void spool.outgrewMemory.then(() => goLive({ spool, source: response.source, size: response.size }));
+      void spool.outgrewMemory.then(() => {
+        live ??= { spool, source: response.source, size: response.size };
+        goLive(live);
+      });
       for await (const chunk of response.body) await spool.append(chunk);
       const content = await spool.content();
       const { h1, sha256 } = await this.#verified(request, response.source, () =>
         verifier.verify(content, request.modulePath, request.version),
       );
+      if (live?.size !== undefined && live.size !== spool.size) {
+        throw new SluiceError("integrity", `clients were told ${live.size} bytes, and the file has ${spool.size}`);
+      }
       isVerified = true;
       return { content, facts: { size: spool.size, sha256, h1, source: response.source } };
     };

@@ -79,12 +79,15 @@ export class Records {
       return answerRecord(await this.#withPatience(refreshed), "revalidated", ttlMs);
     } catch (error) {
       if (isGone(error, request)) throw error;
+      this.#failedAt.set(record.key, clock.now());
       return stale;
     }
   }
 
   #freshFor(record: StoredRecord): number {
-    return record.checkedAt + this.#options.ttlMs - this.#options.clock.now();
+    const now = this.#options.clock.now();
+    // A clock that ran ahead once must not keep a record fresh until it is there again.
+    return Math.min(record.checkedAt, now) + this.#options.ttlMs - now;
   }
 
   #refresh(request: ChangingRequest, client: string): Promise<StoredRecord> {

@@ -64,12 +64,15 @@ export class Resolver {
     }
     const { clientWaitMs } = this.#options;
     const waitLimit = AbortSignal.timeout(clientWaitMs);
+    const fetched = this.#fetch(request, context.client);
     try {
-      return await waitUnlessAborted(
-        this.#fetch(request, context.client),
-        AbortSignal.any([context.signal, waitLimit]),
-      );
+      return await waitUnlessAborted(fetched, AbortSignal.any([context.signal, waitLimit]));
     } catch (error) {
+      // An answer that comes too late may hold a file open.
+      fetched.then(
+        (late) => late.discard(),
+        () => undefined,
+      );
       if (isSluiceError(error)) throw error;
       if (context.signal.aborted) throw new SluiceError("cancelled", "the client went away", { cause: error });
       if (!waitLimit.aborted) throw error;

@@ -272,8 +272,13 @@ export class Spool {
     this.#tail = [];
     this.#options.fallback.giveBack(this.#budgetTaken);
     this.#budgetTaken = 0;
-    await file?.close();
-    if (path !== undefined) await rm(path, { force: true });
+    try {
+      await file?.close();
+      if (path !== undefined) await rm(path, { force: true });
+    } catch (error) {
+      // The readers have what they came for; what stays behind is swept at the next start.
+      this.#options.onDiskFailure(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 }
 

@@ -22,6 +22,8 @@ export interface Log {
 /** Request lines are written in blocks of this many bytes, or after `flushEveryMs`, whichever comes first. */
 const blockBytes = 32 * 1024;
 const flushEveryMs = 250;
+/** Lines beyond this are dropped while whoever reads the log does not. */
+const maxWaitingBytes = 16 * 1024 * 1024;
 
 /** Structured logs (pino). Nothing in Sluice writes to standard output but this and the start banner. */
 export function createLog(options: LogOptions): Log {
@@ -30,7 +32,15 @@ export function createLog(options: LogOptions): Log {
 }
 
 function jsonLog(level: LogOptions["level"], fd: number): Log {
-  const file = pino.destination({ fd, sync: false, maxWrite: 2 * blockBytes });
+  const file = pino.destination({ fd, sync: false, maxWrite: 2 * blockBytes, maxLength: maxWaitingBytes });
+  // A log that cannot be written (the disk is full) must not cost an answer: lines are dropped until it can be written again.
+  let isBroken = false;
+  file.on("error", () => {
+    isBroken = true;
+  });
+  file.on("drain", () => {
+    isBroken = false;
+  });
   const requests = new LineBlock(blockBytes, (block) => file.write(block));
   const inOrder = {
     write(line: string) {
@@ -47,7 +57,9 @@ function jsonLog(level: LogOptions["level"], fd: number): Log {
     close: () => {
       clearInterval(flusher);
       requests.flush();
-      file.flushSync();
+      // `flushSync` would wait for ever on a full disk.
+      if (isBroken) file.destroy();
+      else file.flushSync();
     },
   };
 }

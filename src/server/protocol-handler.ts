@@ -136,7 +136,9 @@ class Exchange {
       delete headers["Content-Length"];
       return this.#finish(304, headers);
     }
+    // A range is of GET only (RFC 9110 §14.2).
     const isRange =
+      this.#request.method === "GET" &&
       etag !== undefined &&
       answer.size !== undefined &&
       range !== undefined &&
@@ -293,7 +295,9 @@ function cacheControl(answer: Answer): string {
   return answer.freshForMs > 0 ? `public, max-age=${Math.ceil(answer.freshForMs / 1000)}` : "no-cache";
 }
 
-function causeChain(error: Error): string {
+function causeChain(error: SluiceError): string {
+  // A bug: where it is matters more than what it says.
+  if (error.code === "internal" && error.cause instanceof Error) return error.cause.stack ?? error.cause.message;
   const texts = new Set<string>();
   for (let at: unknown = error; at instanceof Error && texts.size < 4; at = at.cause) texts.add(at.message);
   return [...texts].join(" < ");

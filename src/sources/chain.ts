@@ -100,7 +100,10 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });
           const later = error.code === "not_found" ? await listFailure(source, request, context) : error;
-          if (later === "listed") break;
+          if (later === "listed") {
+            failure = undefined;
+            break;
+          }
           if (later === undefined) continue;
           failure = later;
           if (!fallBackOnError || context.signal.aborted) break;

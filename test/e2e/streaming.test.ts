@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readdir, readlink } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
@@ -102,6 +103,40 @@ describe("a cold 7 MB zip", () => {
     expect(rest.status).toBe(206);
     expect(rest.headers["content-range"]).toBe(`bytes ${size}-${big.length - 1}/${big.length}`);
     expect(Buffer.concat([...chunks, rest.body]).equals(big)).toBe(true);
+  });
+});
+
+describe("clients that leave a cold zip before its first byte", () => {
+  test("leave no open file behind", async () => {
+    const gate = Promise.withResolvers<void>();
+    upstream.setFault(bigPath, { kind: "delay", until: gate.promise });
+    const gone = new AbortController();
+    const leaving = Array.from({ length: 20 }, () => ask(sluice.url, `/${bigPath}`, { signal: gone.signal }));
+    await upstream.arrived(bigPath);
+    gone.abort();
+    await Promise.allSettled(leaving);
+    gate.resolve();
+    await expect
+      .poll(async () => (await ask(sluice.url, `/cached-only/${bigPath}`)).status, { timeout: 20_000 })
+      .toBe(200);
+    const open = async (): Promise<number> => {
+      const names = await readdir(`/proc/${sluice.pid}/fd`);
+      const targets = await Promise.all(
+        names.map((name) => readlink(`/proc/${sluice.pid}/fd/${name}`).catch(() => "")),
+      );
+      return targets.filter((target) => target.includes("/staging/")).length;
+    };
+    await expect.poll(open, { timeout: 10_000 }).toBe(0);
+  });
+});
+
+describe("a log that cannot be written", () => {
+  test.skipIf(process.platform !== "linux")("costs no answer, and the server still stops", async () => {
+    const own = await startSluiceProcess({ upstream: upstream.url, logTo: "/dev/full" });
+    for (let turn = 0; turn < 300; turn++) {
+      expect((await ask(own.url, "/example.com/leaf/@v/v1.0.0.mod")).status).toBe(200);
+    }
+    expect(await own.stop()).toBe(0);
   });
 });
 

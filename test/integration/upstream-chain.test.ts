@@ -222,6 +222,17 @@ describe.skipIf(lacks("go", ["version"]))("a module cache of the go command as a
 });
 
 describe("@latest where an upstream has none", () => {
+  test("a failure before it is forgotten when the next one has a list", async () => {
+    const dead = await startFixtureUpstream();
+    dead.setFault(/./, { kind: "status", status: 503 });
+    const listed = await startFixtureUpstream({ withoutLatest: true });
+    onTestFinished(async () => {
+      await Promise.all([dead.close(), listed.close()]);
+    });
+    await using chain = openChain(`${dead.url}|${listed.url}`);
+    expect((await failureOf(fetchBytes(chain, "example.com/leaf/@latest"))).code).toBe("not_found");
+  });
+
   const versions = (...names: string[]) =>
     names.map((version) => ({ path: "example.com/m", version, files: { "m.go": "package m\n" } }));
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,9 +25,12 @@ export interface SluiceOptions {
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** A file for standard output, in JSON; the banner goes to standard error then. */
+  readonly logTo?: string;
 }
 
 export async function startSluiceProcess(options: SluiceOptions): Promise<RunningSluice> {
+  const log = options.logTo === undefined ? undefined : await open(options.logTo, "w");
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "sluice-data-")));
   const child = spawn(process.execPath, [join(repository, "src/cli/main.ts"), "serve", ...(options.args ?? [])], {
     cwd: dataDir,
@@ -36,9 +39,10 @@ export async function startSluiceProcess(options: SluiceOptions): Promise<Runnin
       SLUICE_LISTEN: "127.0.0.1:0",
       SLUICE_DATA_DIR: dataDir,
       GOPROXY: options.upstream,
+      ...(log === undefined ? {} : { SLUICE_LOG_FORMAT: "json" }),
       ...options.env,
     },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", log?.fd ?? "pipe", "pipe"],
   });
   let output = "";
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
@@ -48,11 +52,12 @@ export async function startSluiceProcess(options: SluiceOptions): Promise<Runnin
       const match = /export GOPROXY=(\S+)/.exec(output);
       if (match?.[1] !== undefined) resolve(match[1]);
     };
-    child.stdout.on("data", onData);
-    child.stderr.on("data", onData);
+    child.stdout?.on("data", onData);
+    child.stderr?.on("data", onData);
     child.once("error", reject);
     void exited.then((code) => reject(new Error(`sluice ended with ${code} before it listened:\n${output}`)));
   });
+  await log?.close();
   return {
     url,
     dataDir,
