@@ -26,18 +26,13 @@ export interface RunningSluice {
   stop(): Promise<void>;
 }
 
-export interface StartOptions {
-  /** For a line that a person should see whatever the log level is. */
-  readonly stdout: (line: string) => void;
-}
-
 /** At shutdown, for fetches whose clients are gone: what comes in by then is kept. */
 const settleMs = 5000;
 /** Hot answers get this share of the memory; the rest is the store's tier. */
 const hotShare = 0.25;
 
 /** Builds all parts from configuration and listens. Fails with `storage_failed`, `config_invalid` or Node's own listen error. */
-export async function startSluice(config: Config, _options: StartOptions): Promise<RunningSluice> {
+export async function startSluice(config: Config): Promise<RunningSluice> {
   const { version } = manifest;
   const instanceId = randomBytes(6).toString("hex");
   const log = createLog(config.log);

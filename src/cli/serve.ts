@@ -6,7 +6,7 @@ export async function serve({ config, given }: LoadedConfig): Promise<void> {
   const stopRequested = firstSignal();
   // Not at the top: the other commands answer without loading the server.
   const { startSluice } = await import("../compose.ts");
-  const sluice = await startSluice(config, { stdout: (line) => process.stdout.write(`${line}\n`) });
+  const sluice = await startSluice(config);
 
   // Who wrote `json` reads standard output with a machine.
   const people = config.log.format === "json" ? process.stderr : process.stdout;

@@ -3,8 +3,8 @@ import type { BlobKey, Clock } from "./ports.ts";
 
 /**
  * Remembers for a short time that something does not exist. Since Go 1.24 the go command repeats every 4xx once, and
- * `go get` probes every prefix of an import path, so most 404s are asked for in bunches. In memory only: a restart or a
- * purge forgets them.
+ * `go get` probes every prefix of an import path, so most 404s are asked for in bunches. In memory only: a restart
+ * forgets them.
  */
 export class NegativeCache {
   readonly #entries: LRUCache<BlobKey, { readonly message: string; readonly expiresAt: number }>;
@@ -28,9 +28,5 @@ export class NegativeCache {
 
   remember(key: BlobKey, message: string): void {
     if (this.#ttlMs > 0) this.#entries.set(key, { message, expiresAt: this.#clock.now() + this.#ttlMs });
-  }
-
-  forget(key: BlobKey): void {
-    this.#entries.delete(key);
   }
 }

@@ -20,7 +20,6 @@ export interface RequestRecord {
   readonly client: string;
   /** Code and message when it failed. */
   readonly error?: string | undefined;
-  readonly userAgent?: string | undefined;
 }
 
 export interface RequestRecorder {
