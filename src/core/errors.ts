@@ -84,6 +84,18 @@ export const errorTable = {
     public: true,
     doc: "What an upstream sent, or what was stored, is not a valid module file: a wrong hash, size, CRC or zip structure. Nothing of it was kept.",
   },
+  unverified: {
+    status: 502,
+    retryable: true,
+    public: true,
+    doc: "No checksum database confirms this module version, and the configuration wants it confirmed (`sumdb.verify`, or a module that came straight from a repository). If it is private, say so with `[[private]]`.",
+  },
+  private_name: {
+    status: 403,
+    retryable: false,
+    public: true,
+    doc: "A client asked for the checksum of a private module at a public checksum database, which would tell its name. Set GOSUMDB to Sluice's own log, or GONOSUMDB for private modules.",
+  },
   loop: {
     status: 508,
     retryable: false,

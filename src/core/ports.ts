@@ -99,6 +99,16 @@ export interface Freshness {
   readonly previousSha256?: string | undefined;
 }
 
+/** A stored `.mod` or `.zip` that still has to be compared with a checksum database. */
+export interface UnverifiedFile {
+  readonly key: BlobKey;
+  readonly h1: H1;
+  /** Why not yet, for people. */
+  readonly reason: string;
+  /** Milliseconds since the epoch, when it was first kept without. */
+  readonly since: number;
+}
+
 export interface Ledger {
   readonly name: string;
   facts(key: BlobKey): Promise<FileFacts | undefined>;
@@ -114,6 +124,12 @@ export interface Ledger {
   lastUsed(key: BlobKey): Promise<number | undefined>;
   /** Facts of all keys that start with `prefix`, any text, in byte order of keys. For scrub and rebuild. */
   listFacts(prefix: string): AsyncIterable<FileFacts>;
+  /** Remembers a file that no checksum database has confirmed; replaces what is known of it. */
+  addUnverified(file: UnverifiedFile): Promise<void>;
+  removeUnverified(key: BlobKey): Promise<boolean>;
+  /** Those whose key comes after `after`, in byte order of keys, at most `limit`. */
+  listUnverified(after: BlobKey, limit: number): Promise<UnverifiedFile[]>;
+  countUnverified(): Promise<number>;
   check(): Promise<void>;
   close(): Promise<void>;
 }
@@ -172,6 +188,8 @@ export interface ModuleStore {
   /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
   versions(modulePath: ModulePath): Promise<Version[]>;
   touch(key: BlobKey): void;
+  /** Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that another may come. */
+  reject(request: ModuleRequest, reason: string): Promise<void>;
   /** A new, empty file name on the store's own file system for a zip under way. */
   stagingFile(): Promise<string>;
   check(): Promise<void>;
@@ -189,6 +207,102 @@ export interface ZipVerifier {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Checksum databases (SPEC §6). What is public is compared with the public log, what is private with our own.
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A `.mod` or `.zip` that a source sent. */
+export interface SumFile {
+  readonly kind: "mod" | "zip";
+  readonly modulePath: ModulePath;
+  readonly version: Version;
+  readonly h1: H1;
+  /** The source's printable name. */
+  readonly source: string;
+  /** Straight from a repository, so that no proxy the configuration names stands for it. */
+  readonly isDirect: boolean;
+}
+
+export type SumVerdict =
+  | { readonly state: "verified"; readonly database: string }
+  /** No database is to be asked for it: it is private, excepted by a pattern, or verification is off. */
+  | { readonly state: "exempt" }
+  /** Kept and served all the same; to be compared later. */
+  | { readonly state: "unverified"; readonly reason: string };
+
+/** Implemented in sumdb/. */
+export interface SumVerifier {
+  /** Begins to look a version up, so that `check` has less to wait for. Never fails. */
+  prepare(modulePath: ModulePath, version: Version, client: string): void;
+  /**
+   * `integrity` when a database says another hash (the message has both) or lies; `unverified` when it must be confirmed and
+   * cannot be, now or at all.
+   */
+  check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
+}
+
+/** A signed tree of a log as we last saw and proved it. */
+export interface SignedTree {
+  readonly size: number;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  /** The whole signed note, as it came. */
+  readonly note: Uint8Array;
+}
+
+/** Two trees of one log of which neither is the beginning of the other. */
+export interface ForkEvidence {
+  readonly ours: Uint8Array;
+  readonly theirs: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly seenAt: number;
+}
+
+export interface LogRecord {
+  /** From 0, dense. */
+  readonly id: number;
+  /** `path version h1:…` and `path version/go.mod h1:…`, each with its line end. */
+  readonly text: string;
+}
+
+export interface NewLogRecord {
+  readonly modulePath: ModulePath;
+  readonly version: Version;
+  readonly text: string;
+}
+
+/**
+ * What must never be lost or rewritten: how far we have followed the logs of others, and our own log. Every write is on the
+ * disk when it resolves. Several processes may share it. Suite: test/suites/sum-store.ts
+ */
+export interface SumStore {
+  readonly name: string;
+  /** The last tree of another's log that was proven to continue the one before. */
+  tree(database: string): Promise<SignedTree | undefined>;
+  /** Only when the tree kept now still has `previousSize` (0: there is none) and is smaller. Answers whether it was kept. */
+  setTree(database: string, tree: SignedTree, previousSize: number): Promise<boolean>;
+  /** Kept for ever, once per pair of notes. */
+  addFork(database: string, evidence: ForkEvidence): Promise<void>;
+  forks(database: string): Promise<ForkEvidence[]>;
+  /** An operator's decision to follow this log anew: its tree is forgotten, its forks are kept as settled and no longer answered by `forks`. */
+  forgetTree(database: string): Promise<void>;
+
+  /** Records in our own log of this name. */
+  logSize(log: string): Promise<number>;
+  findRecord(log: string, modulePath: ModulePath, version: Version): Promise<LogRecord | undefined>;
+  /**
+   * Appends what is not there yet, records and tree hashes in one transaction, in the given order; answers for each the record
+   * that stands, which may have another text when somebody was first.
+   */
+  appendRecords(log: string, records: readonly NewLogRecord[]): Promise<LogRecord[]>;
+  /** Texts of records `start` (inclusive) to `end` (exclusive), all of which exist. */
+  records(log: string, start: number, end: number): Promise<string[]>;
+  /** By stored hash index (SPEC §6.3), 32 bytes each, all of which exist. */
+  treeHashes(log: string, indexes: readonly number[]): Promise<Uint8Array[]>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Source port: where modules come from. Suite: test/suites/source.ts
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -198,6 +312,8 @@ export interface SourceResponse {
   readonly source: string;
   /** Bytes, when the source said so. The body fails with `upstream_invalid` if it ends before or after. */
   readonly size?: number | undefined;
+  /** Straight from a repository: no proxy that the configuration names stands for it. */
+  readonly isDirect?: boolean | undefined;
   /** Decoded bytes. Fails with an `upstream_*` code. */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -269,6 +385,32 @@ export type SluiceEvent =
       readonly from: string;
       readonly to: string;
     }
+  /** A file was compared with a checksum database, or could not be. */
+  | {
+      readonly type: "sum_checked";
+      readonly key: BlobKey;
+      readonly database: string;
+      readonly outcome: "verified" | "unverified" | "mismatch" | "refused";
+      readonly source: string;
+      readonly reason?: string | undefined;
+    }
+  /** One request to a checksum database. */
+  | {
+      readonly type: "sum_request";
+      readonly database: string;
+      /** Where it was asked: a proxy or the database itself. */
+      readonly via: string;
+      readonly kind: "lookup" | "tile" | "latest" | "supported";
+      /** `ok`, or the error's code. */
+      readonly outcome: string;
+      readonly durationMs: number;
+    }
+  /** The log showed two histories. Nothing is verified with it any more until an operator decides. */
+  | { readonly type: "sum_fork"; readonly database: string; readonly ourSize: number; readonly theirSize: number }
+  /** What was sent for a log is not signed by it, or does not belong to its tree. It was not kept. */
+  | { readonly type: "sum_invalid"; readonly database: string; readonly via: string; readonly reason: string }
+  /** Our own log has grown. */
+  | { readonly type: "sum_appended"; readonly log: string; readonly records: number; readonly size: number }
   | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
 
 export interface Events {
