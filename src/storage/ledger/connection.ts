@@ -1,8 +1,9 @@
-import { statSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { fileIdOf } from "../sqlite/file-id.ts";
+import { migrate } from "../sqlite/migrate.ts";
 import { isMissing } from "../storage-error.ts";
-import { migrate } from "./schema.ts";
+import { ledgerMigrations } from "./schema.ts";
 
 /** How long SQLite itself may wait for a lock. It waits on the main thread, so the long waits are the ledger's. */
 const lockTimeoutMs = 20;
@@ -31,7 +32,7 @@ export function connect(file: string, now: number): Connection {
   const db = new DatabaseSync(file, { timeout: lockTimeoutMs });
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
-    const isNew = migrate(db, file, now);
+    const isNew = migrate(db, { file, migrations: ledgerMigrations, now });
     return {
       db,
       isNew,
@@ -60,13 +61,6 @@ export function connect(file: string, now: number): Connection {
     db.close();
     throw error;
   }
-}
-
-/** Undefined when there is no such file. */
-export function fileIdOf(file: string): string | undefined {
-  if (file === ":memory:") return undefined;
-  const stats = statSync(file, { throwIfNoEntry: false, bigint: true });
-  return stats && `${stats.dev}-${stats.ino}`;
 }
 
 /** Renames the database with its write-ahead log, so that a new one can be made. Answers the new name. */

@@ -1,8 +1,5 @@
-import type { DatabaseSync } from "node:sqlite";
-import { SluiceError } from "../../core/errors.ts";
-
-/** Each brings the schema one version further. Only ever append: databases in the field have run the ones above. */
-const migrations: readonly string[] = [
+/** See `migrate`. Only ever append: databases in the field have run the ones above. */
+export const ledgerMigrations: readonly string[] = [
   `CREATE TABLE facts (
      key TEXT PRIMARY KEY,
      size INTEGER NOT NULL,
@@ -23,30 +20,3 @@ const migrations: readonly string[] = [
      used_at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
 ];
-
-/** Brings the schema up to date; several processes may do this at the same time. Answers whether the database was empty. */
-export function migrate(db: DatabaseSync, file: string, now: number): boolean {
-  db.exec("BEGIN IMMEDIATE");
-  try {
-    db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
-    const row = db.prepare("SELECT coalesce(max(version), 0) AS version FROM migrations").get();
-    const version = Number(row?.["version"]);
-    if (version > migrations.length) {
-      throw new SluiceError(
-        "storage_failed",
-        `${file} was written by a newer Sluice (schema ${version}, this one knows ${migrations.length}): run that one, or move the file away`,
-      );
-    }
-    for (const [index, sql] of migrations.entries()) {
-      if (index < version) continue;
-      db.exec(sql);
-      db.prepare("INSERT INTO migrations (version, applied_at) VALUES (?, ?)").run(index + 1, now);
-    }
-    db.exec("COMMIT");
-    return version === 0;
-  } catch (error) {
-    // A failed COMMIT has rolled back by itself already.
-    if (db.isTransaction) db.exec("ROLLBACK");
-    throw error;
-  }
-}

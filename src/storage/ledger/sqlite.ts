@@ -2,8 +2,9 @@ import type { SQLOutputValue } from "node:sqlite";
 import { parseH1 } from "../../protocol/zip/index.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger } from "../../core/ports.ts";
-import { connect, type Connection, fileIdOf, moveDatabaseAside } from "./connection.ts";
-import { isBusy, isCorrupt, ledgerError } from "./sqlite-error.ts";
+import { databaseError, isBusy, isCorrupt, type NamedDatabase } from "../sqlite/database-error.ts";
+import { fileIdOf } from "../sqlite/file-id.ts";
+import { connect, type Connection, moveDatabaseAside } from "./connection.ts";
 
 export interface SqliteLedgerOptions {
   /** The database file, or `:memory:`. Its folder must be there. */
@@ -157,7 +158,7 @@ class SqliteLedger implements OpenedSqliteLedger {
         type: "store_failed",
         store: this.name,
         operation: "record uses",
-        error: ledgerError("write", this.#options.file, error),
+        error: databaseError("write", this.#database, error),
       });
       for (const key of uses.keys()) {
         if (uses.size <= maxWaitingUses / 2) break;
@@ -194,7 +195,7 @@ class SqliteLedger implements OpenedSqliteLedger {
           await this.#options.clock.sleep(busyPauseMs);
           waitedMs += busyPauseMs;
         } else {
-          throw ledgerError(operation, this.#options.file, error);
+          throw databaseError(operation, this.#database, error);
         }
       }
     }
@@ -205,6 +206,10 @@ class SqliteLedger implements OpenedSqliteLedger {
     if (this.#closing.signal.aborted)
       throw new SluiceError("storage_failed", `the ledger ${this.#options.file} is closed`);
     return (this.#connection = connect(this.#options.file, this.#options.clock.now()));
+  }
+
+  get #database(): NamedDatabase {
+    return { what: "the ledger", file: this.#options.file };
   }
 
   #disconnect(): void {

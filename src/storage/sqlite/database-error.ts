@@ -16,6 +16,12 @@ const advice: Readonly<Record<number, string>> = {
   14: "it cannot be opened: check that its folder exists and may be written",
 };
 
+export interface NamedDatabase {
+  /** With its article, such as `the ledger`. */
+  readonly what: string;
+  readonly file: string;
+}
+
 /** Another connection is writing; the same thing will work in a moment. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
@@ -28,12 +34,13 @@ export function isCorrupt(error: unknown): boolean {
   return code === corrupt || code === notADatabase;
 }
 
-export function ledgerError(operation: string, file: string, cause: unknown): SluiceError {
+/** What went wrong with a database for whoever runs Sluice: which operation, on what, why, and what to do. */
+export function databaseError(operation: string, { what, file }: NamedDatabase, cause: unknown): SluiceError {
   if (cause instanceof SluiceError) return cause;
   const code = resultCode(cause);
   const reason =
     (code === undefined ? undefined : advice[code]) ?? (cause instanceof Error ? cause.message : String(cause));
-  return new SluiceError("storage_failed", `cannot ${operation} the ledger ${JSON.stringify(file)}: ${reason}`, {
+  return new SluiceError("storage_failed", `cannot ${operation} ${what} ${JSON.stringify(file)}: ${reason}`, {
     cause,
     details: { operation, path: file, sqlite: code },
     retryAfterSeconds: 10,
