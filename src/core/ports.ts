@@ -240,11 +240,15 @@ export interface SumVerifier {
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 
-/** A signed tree of a log as we last saw and proved it. */
-export interface SignedTree {
+/** The state of a log: its first `size` records and the hash over them. */
+export interface LogTree {
   readonly size: number;
   /** 32 bytes. */
   readonly hash: Uint8Array;
+}
+
+/** A signed tree of a log as we last saw and proved it. */
+export interface SignedTree extends LogTree {
   /** The whole signed note, as it came. */
   readonly note: Uint8Array;
 }
@@ -270,6 +274,12 @@ export interface NewLogRecord {
   readonly text: string;
 }
 
+export interface SumStoreOverview {
+  /** Logs of others. `keptAt`: milliseconds since the epoch. */
+  readonly followed: readonly { readonly database: string; readonly size: number; readonly keptAt: number }[];
+  readonly own: readonly { readonly log: string; readonly size: number }[];
+}
+
 /**
  * What must never be lost or rewritten: how far we have followed the logs of others, and our own log. Every write is on the
  * disk when it resolves. Several processes may share it. Suite: test/suites/sum-store.ts
@@ -286,8 +296,8 @@ export interface SumStore {
   /** An operator's decision to follow this log anew: its tree is forgotten, its forks are kept as settled and no longer answered by `forks`. */
   forgetTree(database: string): Promise<void>;
 
-  /** Records in our own log of this name. */
-  logSize(log: string): Promise<number>;
+  /** Our own log of this name as it is committed. `storage_failed` when its stored hashes do not add up to it any more. */
+  logTree(log: string): Promise<LogTree>;
   findRecord(log: string, modulePath: ModulePath, version: Version): Promise<LogRecord | undefined>;
   /**
    * Appends what is not there yet, records and tree hashes in one transaction, in the given order; answers for each the record
@@ -298,6 +308,8 @@ export interface SumStore {
   records(log: string, start: number, end: number): Promise<string[]>;
   /** By stored hash index (SPEC §6.3), 32 bytes each, all of which exist. */
   treeHashes(log: string, indexes: readonly number[]): Promise<Uint8Array[]>;
+  /** All that is kept here, by name, for operators. */
+  overview(): Promise<SumStoreOverview>;
   check(): Promise<void>;
   close(): Promise<void>;
 }
