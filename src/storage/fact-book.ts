@@ -1,3 +1,4 @@
+import type { H1 } from "../protocol/brand.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { BlobKey, Clock, Events, FileFacts, Ledger } from "../core/ports.ts";
 import { attempt } from "./failures.ts";
@@ -41,6 +42,21 @@ export class FactBook {
     events.emit({ type: "file_corrupt", key, reason });
     await attempt(events, ledger.name, () => ledger.removeFacts(key));
     return this.record(key, facts);
+  }
+
+  /** Before the facts of a file that no checksum database has confirmed, so that a crash in between loses the facts and not this. */
+  async markUnverified(key: BlobKey, h1: H1, reason: string): Promise<void> {
+    const { ledger, clock, events } = this.#options;
+    await attempt(events, ledger.name, () => ledger.addUnverified({ key, h1, reason, since: clock.now() }));
+  }
+
+  /** Nothing is known of the file any more. */
+  async forget(key: BlobKey): Promise<void> {
+    const { ledger, events } = this.#options;
+    await attempt(events, ledger.name, async () => {
+      await ledger.removeFacts(key);
+      await ledger.removeUnverified(key);
+    });
   }
 
   /**

@@ -93,6 +93,15 @@ export class FileStore {
     return (await this.#options.facts.find(blobKey(request))) !== undefined;
   }
 
+  async reject(request: FileRequest, reason: string): Promise<void> {
+    const key = blobKey(request);
+    await this.#setAside(key, undefined, reason);
+    await this.#options.facts.forget(key);
+    // Who read it before it was taken away may put it into memory only now.
+    await this.#reads.run(key, () => Promise.resolve(undefined)).catch(() => undefined);
+    this.#options.hot.delete(key);
+  }
+
   async #readStored(request: FileRequest, key: BlobKey): Promise<StoredFile | undefined> {
     const { blobs, events } = this.#options;
     let blob: Blob | undefined;
@@ -127,6 +136,7 @@ export class FileStore {
     const { bytes, sha256, h1 } = await inspect(request, blob);
     if (request.kind === "zip" && h1 !== undefined) await zipHashes.check(key, h1);
     const size = bytes?.length ?? blob.size;
+    if (h1 !== undefined) await this.#options.facts.markUnverified(key, h1, "adopted");
     const facts = await this.#options.facts.record(key, { size, sha256, h1, source: "adopted" });
     refuseOtherHash(sha256, facts.sha256);
     if (bytes !== undefined) return this.#wholeFile(facts, bytes);

@@ -104,6 +104,10 @@ class TieredModuleStore implements ModuleStore {
     return this.#files.isKnown(fileRequest(request));
   }
 
+  reject(request: ModuleRequest, reason: string): Promise<void> {
+    return this.#files.reject(fileRequest(request), reason);
+  }
+
   async versions(modulePath: ModulePath): Promise<Version[]> {
     const versions: Version[] = [];
     for await (const key of this.#options.blobs.list(versionsFolder(modulePath))) {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hashGoMod } from "../../src/protocol/zip/index.ts";
-import type { FileFacts, Freshness, Ledger } from "../../src/core/ports.ts";
+import type { FileFacts, Freshness, Ledger, UnverifiedFile } from "../../src/core/ports.ts";
 
 export interface LedgerUnderTest {
   readonly ledger: Ledger;
@@ -32,6 +32,9 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
       expect(await ledger.removeFacts("a")).toBe(false);
       expect(await ledger.removeFreshness("a")).toBe(false);
       expect(await Array.fromAsync(ledger.listFacts(""))).toEqual([]);
+      expect(await ledger.removeUnverified("a")).toBe(false);
+      expect(await ledger.listUnverified("", 10)).toEqual([]);
+      expect(await ledger.countUnverified()).toBe(0);
       await expect(ledger.check()).resolves.toBeUndefined();
     });
 
@@ -134,6 +137,50 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
       });
     });
 
+    describe("unverified files", () => {
+      it("come back as they were added, the last time", async () => {
+        await ledger.addUnverified(unverified("a/@v/v1.0.0.mod"));
+        const later = {
+          ...unverified("a/@v/v1.0.0.mod"),
+          h1: hashGoMod(Buffer.from("x")),
+          reason: 'it\'s "ü"',
+          since: 2,
+        };
+        await ledger.addUnverified(later);
+        expect(await ledger.listUnverified("", 10)).toEqual([later]);
+        expect(await ledger.countUnverified()).toBe(1);
+      });
+
+      it("are no facts, and facts are not unverified", async () => {
+        await ledger.addUnverified(unverified("a"));
+        await ledger.addFacts(factsOf("b"));
+        expect(await ledger.facts("a")).toBeUndefined();
+        expect(await ledger.listUnverified("", 10)).toEqual([unverified("a")]);
+        await ledger.removeFacts("a");
+        expect(await ledger.countUnverified()).toBe(1);
+      });
+
+      it("can be removed, once", async () => {
+        await ledger.addUnverified(unverified("a"));
+        expect(await ledger.removeUnverified("a")).toBe(true);
+        expect(await ledger.removeUnverified("a")).toBe(false);
+        expect(await ledger.countUnverified()).toBe(0);
+      });
+
+      it("are listed page by page, in byte order of the keys", async () => {
+        const keys = ["a/b", "a!b", "a", "b", "B", "a/\u{1F600}", "a/\uFFEE"];
+        for (const key of keys) await ledger.addUnverified(unverified(key));
+        const inOrder = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+        const seen: string[] = [];
+        for (let page = await ledger.listUnverified("", 3); page.length > 0;) {
+          expect(page.length).toBeLessThanOrEqual(3);
+          seen.push(...page.map(({ key }) => key));
+          page = await ledger.listUnverified(seen.at(-1) ?? "", 3);
+        }
+        expect(seen).toEqual(inOrder);
+      });
+    });
+
     describe("opened again", () => {
       it("knows everything, uses included", async () => {
         const again = await reopen();
@@ -141,12 +188,14 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
         expect(await again.facts("a")).toEqual(factsOf("a"));
         expect(await again.freshness("a")).toMatchObject({ sha256: "11", checkedAt: 1 });
         expect(await again.lastUsed("a")).toBe(5);
+        expect(await again.listUnverified("", 10)).toEqual([unverified("a")]);
         await again.close();
       });
 
       async function reopen(): Promise<Ledger | undefined> {
         await ledger.addFacts(factsOf("a"));
         await ledger.setFreshness({ key: "a", sha256: "11", source: "one", checkedAt: 1 });
+        await ledger.addUnverified(unverified("a"));
         ledger.touch("a", 5);
         await ledger.close();
         return subject.openAgain?.();
@@ -190,6 +239,10 @@ export function factsOf(key: string): FileFacts {
     source: "https://first.example",
     firstSeenAt: 1,
   };
+}
+
+function unverified(key: string): UnverifiedFile {
+  return { key, h1: hashGoMod(Buffer.from(key)), reason: "the log did not answer", since: 1 };
 }
 
 async function listKeys(ledger: Ledger, prefix: string): Promise<string[]> {

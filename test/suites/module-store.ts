@@ -104,6 +104,39 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         expect([...answers]).toEqual([again?.sha256]);
       });
 
+      it("is gone when it was rejected, and another may come", async () => {
+        const { store, ledger } = subject;
+        await keepGood(subject, key);
+        await ledger.addUnverified({ key, h1: hashGoMod(contentOf(key)), reason: "x", since: 1 });
+        await store.reject(requestFor(key), "the log says another hash");
+        expect(subject.events.of("file_corrupt")).toMatchObject([{ key, reason: "the log says another hash" }]);
+        expect(store.peek(key)).toBeUndefined();
+        expect(await store.isKnown(requestFor(key))).toBe(false);
+        expect(await ledger.countUnverified()).toBe(0);
+        expect((await Array.fromAsync(subject.blobs.list(""))).filter((left) => left.startsWith(key))).toEqual([]);
+        expect(await store.read(requestFor(key))).toBeUndefined();
+        const other = variantOf(key, 1);
+        const kept = await store.keep(requestFor(key), { bytes: other }, factsOf(key, other));
+        expect(await readAll(kept)).toEqual(other);
+        const read = await (await restart()).store.read(requestFor(key));
+        expect(read && (await readAll(read))).toEqual(other);
+      });
+
+      it("is gone when it was rejected while it was read", async () => {
+        await keepGood(subject, key);
+        const { store } = await restart();
+        const reading = store.read(requestFor(key));
+        await store.reject(requestFor(key), "the log says another hash");
+        await reading;
+        expect(store.peek(key)).toBeUndefined();
+        expect(await store.read(requestFor(key))).toBeUndefined();
+      });
+
+      it("may be rejected when it is not there", async () => {
+        await subject.store.reject(requestFor(key), "nothing");
+        expect(await subject.store.read(requestFor(key))).toBeUndefined();
+      });
+
       it("comes from a staging file, which is gone then", async () => {
         const { store } = subject;
         const file = await store.stagingFile();
@@ -178,6 +211,10 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
           source: "adopted",
           firstSeenAt: clock.now(),
         });
+        // Whoever put it there may have put anything there.
+        const h1 = h1Of(key, contentOf(key));
+        const unverified = h1 === undefined ? [] : [{ key, h1, reason: "adopted", since: clock.now() }];
+        expect(await ledger.listUnverified("", 10)).toEqual(unverified);
       });
 
       it("that stands in the way broken, without facts, is replaced", async () => {

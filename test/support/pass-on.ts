@@ -31,6 +31,10 @@ export function passOnLedger(ledger: Ledger, before: (operation: string) => void
     touch: (key, usedAt) => ledger.touch(key, usedAt),
     lastUsed: (key) => guarded("lastUsed", () => ledger.lastUsed(key)),
     listFacts: (prefix) => ledger.listFacts(prefix),
+    addUnverified: (file) => guarded("addUnverified", () => ledger.addUnverified(file)),
+    removeUnverified: (key) => guarded("removeUnverified", () => ledger.removeUnverified(key)),
+    listUnverified: (after, limit) => guarded("listUnverified", () => ledger.listUnverified(after, limit)),
+    countUnverified: () => guarded("countUnverified", () => ledger.countUnverified()),
     check: () => guarded("check", () => ledger.check()),
     close: () => ledger.close(),
   };

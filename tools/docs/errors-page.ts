@@ -24,6 +24,10 @@ const advice: Readonly<Record<ErrorCode, string>> = {
     "See what stands at the upstream's URL in the message: often a login page, or something between it and Sluice that changes answers.",
   integrity:
     "Treat it as serious until explained: look at the upstream named in the log. What was stored before stays as it is.",
+  unverified:
+    "Try again: the database may not have been reached. If the module is private, say so with `[[private]]` or `sumdb.no_verify`; if it is new, its database needs a moment to learn of it.",
+  private_name:
+    "Set `GOSUMDB` of the client to Sluice's own log (`sluice sumdb` prints the line), or `GONOSUMDB` to the private modules.",
   loop: "Take Sluice's own address, and that of the front end before it, out of `upstream.chain` (or `GOPROXY` of its environment).",
   overloaded: "Try again. If it stays, the upstream is too slow for the demand, or `upstream.concurrency` too low.",
   draining: "Try again; a front end should ask another node until `/readyz` answers 200.",

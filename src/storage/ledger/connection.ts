@@ -25,6 +25,10 @@ export interface Connection {
   readonly lastUsed: StatementSync;
   readonly setUsed: StatementSync;
   readonly removeUsed: StatementSync;
+  readonly addUnverified: StatementSync;
+  readonly removeUnverified: StatementSync;
+  readonly listUnverified: StatementSync;
+  readonly countUnverified: StatementSync;
 }
 
 /** Opens or makes the database and brings its schema up to date. */
@@ -56,6 +60,10 @@ export function connect(file: string, now: number): Connection {
         `INSERT INTO uses (key, used_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET used_at = max(used_at, excluded.used_at)`,
       ),
       removeUsed: db.prepare("DELETE FROM uses WHERE key = ?"),
+      addUnverified: db.prepare("INSERT OR REPLACE INTO unverified (key, h1, reason, since) VALUES (?, ?, ?, ?)"),
+      removeUnverified: db.prepare("DELETE FROM unverified WHERE key = ?"),
+      listUnverified: db.prepare("SELECT * FROM unverified WHERE key > ? ORDER BY key LIMIT ?"),
+      countUnverified: db.prepare("SELECT count(*) AS files FROM unverified"),
     };
   } catch (error) {
     db.close();

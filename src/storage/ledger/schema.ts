@@ -19,4 +19,12 @@ export const ledgerMigrations: readonly string[] = [
      key TEXT PRIMARY KEY,
      used_at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE unverified (
+     key TEXT PRIMARY KEY,
+     h1 TEXT NOT NULL,
+     reason TEXT NOT NULL,
+     since INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   INSERT INTO unverified SELECT key, h1, 'kept by a Sluice that asked no checksum database', first_seen_at
+     FROM facts WHERE h1 IS NOT NULL;`,
 ];

@@ -8,6 +8,8 @@ import { recordEvents, type RecordedEvents } from "../../../test/support/recorde
 import { factsOf, ledgerSuite } from "../../../test/suites/ledger.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { Clock } from "../../core/ports.ts";
+import { migrate } from "../sqlite/migrate.ts";
+import { ledgerMigrations } from "./schema.ts";
 import { openSqliteLedger } from "./sqlite.ts";
 
 ledgerSuite("SQLite in a file", async () => {
@@ -63,6 +65,22 @@ describe("an SQLite ledger", () => {
     await ledger.removeFacts("a");
     expect(await ledger.lastUsed("a")).toBeUndefined();
     await ledger.close();
+  });
+
+  it("takes what an earlier version kept, which asked no checksum database, for unverified", async () => {
+    const before = new DatabaseSync(file);
+    migrate(before, { file, migrations: ledgerMigrations.slice(0, 1), now: 1 });
+    const { h1 } = factsOf("a");
+    before.prepare("INSERT INTO facts VALUES ('a', 1, 'ab', ?, 'https://first.example', 7)").run(h1 ?? "");
+    before.exec("INSERT INTO facts VALUES ('a.info', 1, 'ab', NULL, 'https://first.example', 7)");
+    before.close();
+    const ledger = await openLedger();
+    expect(await ledger.listUnverified("", 10)).toMatchObject([{ key: "a", h1, since: 7 }]);
+    await ledger.removeUnverified("a");
+    await ledger.close();
+    const again = await openLedger();
+    expect(await again.countUnverified()).toBe(0);
+    await again.close();
   });
 
   it("keeps the uses it cannot write, and tells", async () => {
@@ -205,7 +223,7 @@ describe("an SQLite ledger", () => {
     await Promise.all(ledgers.map((ledger, index) => ledger.addFacts(factsOf(`k${index}`))));
     await Promise.all(ledgers.map((ledger) => ledger.close()));
     expect(countRows(file, "facts")).toBe(8);
-    expect(countRows(file, "migrations")).toBe(1);
+    expect(countRows(file, "migrations")).toBe(ledgerMigrations.length);
     expect((await stat(file)).size).toBeGreaterThan(0);
   });
 });

@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { parseH1 } from "../../protocol/zip/index.ts";
 import { SluiceError } from "../../core/errors.ts";
-import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger } from "../../core/ports.ts";
+import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt, type NamedDatabase } from "../sqlite/database-error.ts";
 import { fileIdOf } from "../sqlite/file-id.ts";
 import { connect, type Connection, moveDatabaseAside } from "./connection.ts";
@@ -116,6 +116,22 @@ class SqliteLedger implements OpenedSqliteLedger {
       }
       if (page.length < pageRows) return;
     }
+  }
+
+  async addUnverified({ key, h1, reason, since }: UnverifiedFile): Promise<void> {
+    await this.#run("write", ({ addUnverified }) => addUnverified.run(key, h1, reason, since));
+  }
+
+  removeUnverified(key: BlobKey): Promise<boolean> {
+    return this.#run("write", ({ removeUnverified }) => removeUnverified.run(key).changes > 0);
+  }
+
+  listUnverified(after: BlobKey, limit: number): Promise<UnverifiedFile[]> {
+    return this.#run("read", ({ listUnverified }) => listUnverified.all(after, limit).map(toUnverified));
+  }
+
+  countUnverified(): Promise<number> {
+    return this.#run("read", ({ countUnverified }) => Number(countUnverified.get()?.["files"]));
   }
 
   async check(): Promise<void> {
@@ -274,5 +290,14 @@ function toFreshness(row: Row | undefined): Freshness | undefined {
     source: String(row["source"]),
     checkedAt: Number(row["checked_at"]),
     previousSha256: typeof previous === "string" ? previous : undefined,
+  };
+}
+
+function toUnverified(row: Row): UnverifiedFile {
+  return {
+    key: String(row["key"]),
+    h1: parseH1(String(row["h1"])),
+    reason: String(row["reason"]),
+    since: Number(row["since"]),
   };
 }
