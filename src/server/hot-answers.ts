@@ -6,7 +6,8 @@ import { DateLine, endWithReadyHead, type ReadyHead, readyHead } from "./ready-h
 
 /** Everything about an answer that will be given again just so. */
 export interface HotAnswer {
-  readonly key: BlobKey;
+  /** Where the store has it; undefined for what is no stored file. */
+  readonly key?: BlobKey | undefined;
   /** Name, value, name, value …, without `X-Request-Id`, which is each request's own, and without `Cache-Control` of mutable answers. */
   readonly headers: readonly string[];
   readonly bytes: Uint8Array;
@@ -105,7 +106,7 @@ export class HotAnswers {
   }
 
   #touch(entry: Entry, now: number): void {
-    if (now - entry.touchedAt < touchEveryMs) return;
+    if (entry.key === undefined || now - entry.touchedAt < touchEveryMs) return;
     entry.touchedAt = now;
     this.#options.touch(entry.key);
   }

@@ -3,12 +3,12 @@ import type { Hono } from "hono";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { errorTable } from "../core/errors.ts";
+import type { RequestHandler } from "./exchange.ts";
 import type { HotAnswers } from "./hot-answers.ts";
-import type { ProtocolHandler } from "./protocol-handler.ts";
 
 export interface HttpServerOptions {
   readonly app: Hono;
-  readonly protocol: ProtocolHandler;
+  readonly protocol: RequestHandler;
   readonly hot: HotAnswers;
   /** `""` or `/go`: taken off before the operator's routes are looked up, which are served without it as well. */
   readonly basePath: string;
