@@ -10,6 +10,8 @@ describe.each([true, false])("with hard links: %s", (hardLinks) => {
   blobStoreSuite("disk", () => openDisk({ hardLinks }));
 });
 
+blobStoreSuite("disk without flushing", () => openDisk({ durable: false }));
+
 describe("disk", () => {
   let folder: string;
 

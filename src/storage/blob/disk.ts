@@ -22,6 +22,11 @@ export interface DiskBlobStoreOptions {
   readonly minFreeBytes?: number;
   /** `false` is for file systems without hard links, which is otherwise found out at the first write. */
   readonly hardLinks?: boolean;
+  /**
+   * Default true. `false` is for content that proves itself and can be had again: nothing is flushed, so that writing costs little, and
+   * after a power failure a blob may be empty, torn or gone.
+   */
+  readonly durable?: boolean;
 }
 
 export interface DiskBlobStore extends BlobStore {
@@ -55,12 +60,14 @@ class DiskStore implements DiskBlobStore {
   readonly #minFreeBytes: number;
   readonly #staging: Staging;
   readonly #quarantine: Quarantine;
+  readonly #durable: boolean;
   #hardLinks: boolean;
 
   constructor(options: DiskBlobStoreOptions, staging: Staging, quarantine: Quarantine) {
     this.#root = path.resolve(options.root);
     this.#minFreeBytes = options.minFreeBytes ?? defaultMinFreeBytes;
     this.#hardLinks = options.hardLinks ?? true;
+    this.#durable = options.durable ?? true;
     this.#staging = staging;
     this.#quarantine = quarantine;
     this.name = `disk:${this.#root}`;
@@ -117,7 +124,7 @@ class DiskStore implements DiskBlobStore {
     const file = this.#fileOf(key);
     try {
       await unlink(file);
-      await syncFolder(path.dirname(file));
+      if (this.#durable) await syncFolder(path.dirname(file));
       return true;
     } catch (error) {
       // On a read-only file system, or where a folder stands, this is not told by the error.
@@ -169,7 +176,7 @@ class DiskStore implements DiskBlobStore {
     return path.join(this.#root, key);
   }
 
-  /** A complete file, on its way to the disk surface, that `#publish` can give its final name. */
+  /** A complete file, on the disk surface where that is wanted, that `#publish` can give its final name. */
   async #stage(content: BlobContent): Promise<string> {
     if ("file" in content) {
       const staged = (await this.#isOnOurFileSystem(content.file)) ? content.file : await this.#copy(content.file);
@@ -177,7 +184,7 @@ class DiskStore implements DiskBlobStore {
       try {
         const { size } = await handle.stat();
         if (size !== content.size) throw new Error(`${content.file} has ${size} bytes instead of ${content.size}`);
-        await handle.datasync();
+        if (this.#durable) await handle.datasync();
       } finally {
         await handle.close();
       }
@@ -185,7 +192,7 @@ class DiskStore implements DiskBlobStore {
     }
     const staged = await this.#staging.newFile();
     try {
-      await writeDurably(staged, content.bytes);
+      await writeNew(staged, content.bytes, this.#durable);
       return staged;
     } catch (error) {
       await rm(staged, { force: true });
@@ -199,7 +206,7 @@ class DiskStore implements DiskBlobStore {
         this.#hardLinks ? link(staged, target) : renameUnlessExists(staged, target),
       );
       if (this.#hardLinks) await unlink(staged);
-      for (const folder of folders) await syncFolder(folder);
+      if (this.#durable) for (const folder of folders) await syncFolder(folder);
       return "created";
     } catch (error) {
       if (errorCode(error) === "EEXIST") return "exists";
@@ -236,7 +243,7 @@ class DiskStore implements DiskBlobStore {
   async #probe(): Promise<void> {
     const probe = await this.#staging.newFile();
     try {
-      await writeDurably(probe, Buffer.alloc(4096));
+      await writeNew(probe, Buffer.alloc(4096), this.#durable);
     } finally {
       await rm(probe, { force: true });
     }
@@ -252,11 +259,11 @@ function renameUnlessExists(staged: string, target: string): void {
   renameSync(staged, target);
 }
 
-async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
+async function writeNew(file: string, bytes: Uint8Array, durable: boolean): Promise<void> {
   const handle = await open(file, "wx", 0o644);
   try {
     await handle.writeFile(bytes);
-    await handle.datasync();
+    if (durable) await handle.datasync();
   } finally {
     await handle.close();
   }
