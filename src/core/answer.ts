@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import type { ByteRange, StoredFile, StoredRecord } from "./ports.ts";
 
@@ -38,14 +39,23 @@ export function answerFile(file: StoredFile, cache: CacheState): Answer {
 }
 
 export function answerRecord(record: StoredRecord, cache: CacheState, freshForMs: number): Answer {
-  const { bytes } = record;
+  const { bytes, source, sha256 } = record;
+  return answerBytes(bytes, { source, cache, freshForMs, sha256 });
+}
+
+/** Of bytes in memory, which nobody changes. Infinitely fresh ones are the same for ever. */
+export function answerBytes(
+  bytes: Uint8Array,
+  about: Pick<Answer, "source" | "cache" | "freshForMs"> & { readonly sha256?: string },
+): Answer {
+  const { source, cache, freshForMs } = about;
   return {
     cache,
-    source: record.source,
-    immutable: false,
+    source,
+    immutable: freshForMs === Number.POSITIVE_INFINITY,
     freshForMs,
     size: bytes.length,
-    sha256: record.sha256,
+    sha256: about.sha256 ?? createHash("sha256").update(bytes).digest("hex"),
     bytes,
     stream: (range) => Readable.from([range === undefined ? bytes : bytes.subarray(range.start, range.end)]),
     discard: () => undefined,
