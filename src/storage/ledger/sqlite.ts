@@ -4,6 +4,7 @@ import { SluiceError } from "../../core/errors.ts";
 import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt, type NamedDatabase } from "../sqlite/database-error.ts";
 import { fileIdOf } from "../sqlite/file-id.ts";
+import { inTransaction } from "../sqlite/transaction.ts";
 import { connect, type Connection, moveDatabaseAside } from "./connection.ts";
 
 export interface SqliteLedgerOptions {
@@ -186,14 +187,9 @@ class SqliteLedger implements OpenedSqliteLedger {
 
   #flush(uses: ReadonlyMap<BlobKey, number>): void {
     const { db, setUsed } = this.#connected();
-    db.exec("BEGIN IMMEDIATE");
-    try {
+    inTransaction(db, () => {
       for (const [key, usedAt] of uses) setUsed.run(key, usedAt);
-      db.exec("COMMIT");
-    } catch (error) {
-      if (db.isTransaction) db.exec("ROLLBACK");
-      throw error;
-    }
+    });
   }
 
   /** Does `work` on a sound database, waiting for other writers, replacing the database when it is lost. */

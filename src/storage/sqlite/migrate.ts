@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { SluiceError } from "../../core/errors.ts";
+import { inTransaction } from "./transaction.ts";
 
 export interface MigrationOptions {
   /** For messages. */
@@ -12,8 +13,7 @@ export interface MigrationOptions {
 
 /** Brings the schema up to date; several processes may do this at the same time. Answers whether the database was empty. */
 export function migrate(db: DatabaseSync, { file, migrations, now }: MigrationOptions): boolean {
-  db.exec("BEGIN IMMEDIATE");
-  try {
+  return inTransaction(db, () => {
     db.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
     const row = db.prepare("SELECT coalesce(max(version), 0) AS version FROM migrations").get();
     const version = Number(row?.["version"]);
@@ -28,11 +28,6 @@ export function migrate(db: DatabaseSync, { file, migrations, now }: MigrationOp
       db.exec(sql);
       db.prepare("INSERT INTO migrations (version, applied_at) VALUES (?, ?)").run(index + 1, now);
     }
-    db.exec("COMMIT");
     return version === 0;
-  } catch (error) {
-    // A failed COMMIT has rolled back by itself already.
-    if (db.isTransaction) db.exec("ROLLBACK");
-    throw error;
-  }
+  });
 }
