@@ -8,11 +8,13 @@ import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createRequestRecorder } from "./ops/request-recorder.ts";
 import { createClientAddress } from "./server/client-address.ts";
+import type { ExchangeOptions } from "./server/exchange.ts";
 import { HotAnswers } from "./server/hot-answers.ts";
 import { type RunningServer, startHttpServer } from "./server/http-server.ts";
 import { createOperatorApp } from "./server/operator-app.ts";
 import { createProtocolHandler } from "./server/protocol-handler.ts";
 import { createRequestIds } from "./server/request-id.ts";
+import { createSumdbHandler } from "./server/sumdb-handler.ts";
 import { openDataFolder } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import { composeSources } from "./compose-sources.ts";
@@ -130,8 +132,7 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
     keepAliveTimeoutMs,
     touch: (key) => parts.store.touch(key),
   });
-  const protocol = createProtocolHandler({
-    resolver: parts.resolver,
+  const exchange: ExchangeOptions = {
     hot,
     recorder: createRequestRecorder(parts.log, parts.metrics, { logRequests: config.log.requests }),
     clock: systemClock,
@@ -141,7 +142,9 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
     maxUrlBytes,
     notFoundTtlMs: config.freshness.notFoundMs,
     viaName: parts.viaName,
-  });
+  };
+  const protocol = createProtocolHandler({ ...exchange, resolver: parts.resolver });
+  const sumdb = createSumdbHandler({ ...exchange, publicLogs: [], ownLog: undefined, isPrivate: () => false });
   const app = createOperatorApp({
     registry: parts.metrics.registry,
     version: parts.version,
@@ -151,7 +154,10 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
       await parts.store.check();
     },
   });
-  return startHttpServer({ app, protocol, hot, basePath, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs }, listen);
+  return startHttpServer(
+    { app, protocol, sumdb, hot, basePath, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs },
+    listen,
+  );
 }
 
 /** A wildcard address is no address to connect to: people on this machine paste loopback, others the machine's name. */

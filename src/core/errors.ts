@@ -53,7 +53,12 @@ export const errorTable = {
     public: true,
     doc: "The request's headers are larger than Sluice reads.",
   },
-  bad_request: { status: 400, retryable: false, public: true, doc: "The request is not valid HTTP." },
+  bad_request: {
+    status: 400,
+    retryable: false,
+    public: true,
+    doc: "The request is not valid HTTP, or it asks a checksum database for something that is no module version and no tile.",
+  },
   upstream_failed: {
     status: 502,
     retryable: true,

@@ -90,7 +90,8 @@ class Exchange {
       await this.#send(reply, cachedOnly);
     } catch (error) {
       this.#answer?.discard();
-      this.#sendError(error);
+      const isGone = gone.signal.aborted && error instanceof Error && error.name === "AbortError";
+      this.#sendError(isGone ? new SluiceError("cancelled", "the client went away", { cause: error }) : error);
     }
   }
 

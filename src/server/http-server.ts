@@ -3,12 +3,14 @@ import type { Hono } from "hono";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { errorTable } from "../core/errors.ts";
-import type { RequestHandler } from "./exchange.ts";
 import type { HotAnswers } from "./hot-answers.ts";
+import type { RequestHandler } from "./exchange.ts";
+import { isSumdbUrl } from "./request-path.ts";
 
 export interface HttpServerOptions {
   readonly app: Hono;
   readonly protocol: RequestHandler;
+  readonly sumdb: RequestHandler;
   readonly hot: HotAnswers;
   /** `""` or `/go`: taken off before the operator's routes are looked up, which are served without it as well. */
   readonly basePath: string;
@@ -28,7 +30,7 @@ export async function startHttpServer(
   options: HttpServerOptions,
   listen: { host: string; port: number },
 ): Promise<RunningServer> {
-  const { hot, protocol, basePath } = options;
+  const { hot, protocol, sumdb, basePath } = options;
   const operator = getRequestListener(options.app.fetch);
   let stopping = false;
 
@@ -36,6 +38,11 @@ export async function startHttpServer(
     if (stopping) response.setHeader("connection", "close");
     else if (hot.tryAnswer(request, response)) return;
     const url = request.url ?? "/";
+    // First, as the version of a lookup follows an @, too.
+    if (isSumdbUrl(url, basePath)) {
+      void sumdb(request, response);
+      return;
+    }
     if (url.includes("/@")) {
       void protocol(request, response);
       return;

@@ -19,7 +19,7 @@ export interface RequestPath {
 
 const cachedOnlyPrefix = "/cached-only";
 /** Where checksum databases are served (SPEC §6.4). */
-const sumdbPrefix = "/sumdb/";
+export const sumdbPrefix = "/sumdb/";
 
 /** Fails for what no handler has to look at: other methods, endless URLs, our own requests that came back, another base path. */
 export function readRequestPath(request: IncomingMessage, rules: RequestRules): RequestPath {
