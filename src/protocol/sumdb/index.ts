@@ -1,6 +1,6 @@
 export { checkDataTile, formatDataTile, parseDataTile } from "./data-tile.ts";
 export { type GosumdbSetting, parseGosumdb } from "./gosumdb.ts";
-export { emptyTreeHash, nodeHash, recordHash } from "./hashes.ts";
+export { emptyTreeHash, equalHashes, hashRow, nodeHash, recordHash } from "./hashes.ts";
 export {
   hashBytes,
   maxDataTileBytes,

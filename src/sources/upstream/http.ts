@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import { refusalOf } from "../../net/answer.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient, HttpResponse } from "../../net/http.ts";
 import { createRetryBudget, type RetryBudget } from "../../net/retry-budget.ts";
@@ -7,7 +8,7 @@ import { type RetryOptions, withRetry } from "../../net/retry.ts";
 import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/index.ts";
 import type { Credentials } from "../credentials.ts";
 import { defaultMaxBytes } from "../limits.ts";
-import { refusalOf } from "./answer.ts";
+
 import { createRetryJudge } from "./retry-judge.ts";
 
 export interface UpstreamSourceOptions {

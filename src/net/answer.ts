@@ -1,6 +1,6 @@
-import { SluiceError } from "../../core/errors.ts";
-import type { HttpResponse } from "../../net/http.ts";
-import { parseRetryAfter } from "../../net/retry.ts";
+import { SluiceError } from "../core/errors.ts";
+import type { HttpResponse } from "./http.ts";
+import { parseRetryAfter } from "./retry.ts";
 
 export interface AnswerRules {
   /** The upstream's printable name. */
