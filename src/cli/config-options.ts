@@ -51,6 +51,7 @@ const placeholders: Readonly<Record<Setting["kind"], string>> = {
   size: "size",
   path: "path",
   list: "a,b,…",
+  paths: "files",
   table: "toml",
   tables: "toml",
 };

@@ -2,7 +2,8 @@ import { SluiceError } from "../core/errors.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { pathMatch } from "../protocol/module/index.ts";
 import { formatChain, parseChain, type ChainEntry } from "../sources/chain-spec.ts";
-import type { Override, Settings } from "./schema.ts";
+import type { Settings } from "./schema.ts";
+import type { Override } from "./upstream-schema.ts";
 import { nearest } from "./suggest.ts";
 
 /** Adds a sentence about one setting: by its `section.key`, the end of the sentence, and the value it is about. */

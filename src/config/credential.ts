@@ -3,7 +3,7 @@ import type { SecretSource } from "../sources/git/credentials/credential.ts";
 import type { Report } from "./checks.ts";
 import { readVariable } from "./environment.ts";
 import { readNamedFile, type Surroundings } from "./overrides.ts";
-import type { CredentialSettings } from "./schema.ts";
+import type { CredentialSettings } from "./private-schema.ts";
 import { credentialSection } from "./settings.ts";
 
 type Field = keyof CredentialSettings;

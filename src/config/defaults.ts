@@ -3,3 +3,6 @@
  * place in Sluice that names the mirror.
  */
 export const goDefaultProxy = "https://proxy.golang.org,direct";
+
+/** What Go compares with when GOSUMDB is unset (SPEC §6.2). */
+export const goDefaultSumdb = "sum.golang.org";

@@ -1,4 +1,4 @@
-import { configFileEnv, privateEnv, type Section } from "./settings.ts";
+import { configFileEnv, privateEnv, type Section, sumdbKeyEnv } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -20,6 +20,7 @@ export function unknownVariables(environment: Environment, sections: readonly Se
   const known = new Set([
     configFileEnv,
     privateEnv,
+    sumdbKeyEnv,
     ...sections.flatMap(({ settings }) => settings.flatMap(({ envNames }) => envNames)),
   ]);
   const unknown = Object.keys(environment).filter(

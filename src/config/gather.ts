@@ -1,4 +1,4 @@
-import { goDefaultProxy } from "./defaults.ts";
+import { goDefaultProxy, goDefaultSumdb } from "./defaults.ts";
 import { readVariable, type Environment } from "./environment.ts";
 import { isTable, parseToml, type NamedDocument } from "./file.ts";
 import type { Origin } from "./origin.ts";
@@ -70,7 +70,9 @@ function fallback(setting: Setting, environment: Environment, given: ReadonlyMap
   const goValue = goName === undefined ? undefined : readVariable(environment, goName);
   if (goName !== undefined && goValue !== undefined) return { value: goValue, origin: { kind: "env", name: goName } };
   if (path === "upstream.chain") return { value: goDefaultProxy, origin: { kind: "default" } };
-  if (path === "upstream.no_proxy") return given.get("upstream.private") ?? { value: "", origin: { kind: "default" } };
+  if (path === "sumdb.database") return { value: goDefaultSumdb, origin: { kind: "default" } };
+  if (path === "upstream.no_proxy" || path === "sumdb.no_verify")
+    return given.get("upstream.private") ?? { value: "", origin: { kind: "default" } };
   return { value: setting.default ?? "", origin: { kind: "default" } };
 }
 
@@ -83,7 +85,7 @@ function decode(text: string, kind: Setting["kind"]): unknown {
   if (kind === "integer") return /^-?\d{1,15}$/.test(text) ? Number(text) : text;
   if (kind === "boolean") return text === "true" ? true : text === "false" ? false : text;
   if (kind === "tables") return decodeToml(text);
-  if (kind !== "list") return text;
+  if (kind !== "list" && kind !== "paths") return text;
   const items = text.split(",").map((item) => item.trim());
   return items.filter((item) => item !== "");
 }

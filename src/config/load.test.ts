@@ -5,9 +5,11 @@ import { goDefaultProxy } from "./defaults.ts";
 import { formatOrigin } from "./origin.ts";
 import { printConfig } from "./print.ts";
 import { Secret } from "../core/secret.ts";
+import { generateKey } from "../protocol/sumdb/index.ts";
 import { sections, settingPath } from "./settings.ts";
 
 const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+const { signerKey, verifierKey } = generateKey("sum.corp.example", new Uint8Array(32));
 const override = (lines: string): string =>
   `[upstream]\nchain = "https://proxy.example.com/go,off"\n[[upstream.override]]\n${lines}`;
 
@@ -94,6 +96,7 @@ describe("every setting", () => {
     size: "9MiB",
     path: "/sample",
     list: "::1",
+    paths: "/sample.key",
     table: "{}",
     tables: "[]",
   };
@@ -103,12 +106,16 @@ describe("every setting", () => {
     "server.max_header_bytes": "9999",
     "upstream.chain": "off",
     "log.level": "warn",
+    "sumdb.database": "off",
+    "sumdb.verify": "off",
+    "sumdb.mirror": verifierKey,
   };
+  const files = { "/sample.key": signerKey };
 
   it.each(settings.flatMap((setting) => setting.envNames.map((name) => [name, setting] as const)))(
     "is read from %s",
     (name, setting) => {
-      const { given } = load({ env: { [name]: special[settingPath(setting)] ?? samples[setting.kind] } });
+      const { given } = load({ files, env: { [name]: special[settingPath(setting)] ?? samples[setting.kind] } });
       expect(given.get(settingPath(setting))?.origin).toStrictEqual({ kind: "env", name });
     },
   );

@@ -9,6 +9,7 @@ import { isTable, parseToml, TomlSyntaxError, type NamedDocument } from "./file.
 import { gather, type Given } from "./gather.ts";
 import { fileProblem, readOverrides, type ReadFile } from "./overrides.ts";
 import { configSchema, type Config } from "./schema.ts";
+import { readSumdb } from "./sumdb.ts";
 import { configFileEnv, findSetting, listSections, privateSection, sections, settingPath } from "./settings.ts";
 import { unknownKeys, unknownOverrideKeys, unknownPrivateKeys } from "./unknown-keys.ts";
 
@@ -68,9 +69,14 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     { ...options, folder: folderOf(rules, options.cwd, file), noProxy: settings.upstream.noProxy },
     report,
   );
+  const sumdb = readSumdb(
+    settings.sumdb,
+    { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
+    report,
+  );
   if (problems.length > 0) throw invalid(problems);
   return {
-    config: { ...settings, privateModules, upstream: { ...settings.upstream, overrides } },
+    config: { ...settings, privateModules, sumdb, upstream: { ...settings.upstream, overrides } },
     file: file?.name,
     given,
   };
@@ -101,8 +107,13 @@ function folderOf(given: Given | undefined, cwd: string, file: NamedDocument | u
 function makeAbsolute(given: Map<string, Given>, cwd: string, file: NamedDocument | undefined): void {
   for (const setting of sections.flatMap(({ settings }) => settings)) {
     const found = given.get(settingPath(setting));
-    if (setting.kind !== "path" || typeof found?.value !== "string" || /^(~|$)/.test(found.value)) continue;
-    given.set(settingPath(setting), { ...found, value: resolve(folderOf(found, cwd, file), found.value) });
+    if (found === undefined) continue;
+    const absolute = (path: unknown): unknown =>
+      typeof path === "string" && !/^(~|$)/.test(path) ? resolve(folderOf(found, cwd, file), path) : path;
+    if (setting.kind === "path") given.set(settingPath(setting), { ...found, value: absolute(found.value) });
+    else if (setting.kind === "paths" && Array.isArray(found.value)) {
+      given.set(settingPath(setting), { ...found, value: found.value.map(absolute) });
+    }
   }
 }
 

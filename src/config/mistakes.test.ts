@@ -37,8 +37,8 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [{ env: { SLUICE_TURBO: "x" } }, "SLUICE_TURBO in the environment is no setting of Sluice; unset it"],
   [{ file: "[sever]" }, "conf/sluice.toml:1: [sever] is not known; did you mean [server]?"],
   [
-    { file: "[database]" },
-    "conf/sluice.toml:1: [database] is not known; the tables are [server], [store], [freshness], [fetch], [upstream], [git], [log], [[private]]",
+    { file: "[turbo]" },
+    "conf/sluice.toml:1: [turbo] is not known; the tables are [server], [store], [freshness], [fetch], [upstream], [git], [sumdb], [log], [[private]]",
   ],
   [{ file: "[privat]" }, "conf/sluice.toml:1: [privat] is not known; did you mean [[private]]?"],
   [{ file: 'listen = ":1"' }, "conf/sluice.toml:1: listen is not known; it belongs below [server]"],

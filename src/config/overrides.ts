@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { readVariable, type Environment } from "./environment.ts";
 import { overrideName, type Report } from "./checks.ts";
-import type { Override, UpstreamOverride } from "./schema.ts";
+import type { UpstreamOverride } from "./schema.ts";
+import type { Override } from "./upstream-schema.ts";
 import { Secret } from "../core/secret.ts";
 
 export type ReadFile = (path: string) => string;

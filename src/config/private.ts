@@ -8,7 +8,7 @@ import { fixedPart, hostOf, templateProblem } from "./git-overrides.ts";
 import { checkCredential, secretOf } from "./credential.ts";
 import { isTable, type Table } from "./file.ts";
 import { readNamedFile, type Surroundings } from "./overrides.ts";
-import { type CredentialSettings, type PrivateRule, privateSchema } from "./schema.ts";
+import { type CredentialSettings, type PrivateRule, privateSchema } from "./private-schema.ts";
 import { credentialSection, privateSection, type Section } from "./settings.ts";
 
 // For whoever composes the git source, `config.privateModules` is all there is to know of [[private]]:

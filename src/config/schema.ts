@@ -1,171 +1,12 @@
 import { z } from "zod";
 import type { Secret } from "../core/secret.ts";
 import type { PrivateModules } from "./private.ts";
+import { section, setting } from "./setting-facts.ts";
+import { sumdbSchema } from "./sumdb-schema.ts";
+import { type Override, upstreamSchema } from "./upstream-schema.ts";
 import * as value from "./values.ts";
 
-/** What the file, the environment, the flags and the documentation call a setting, and what it means. */
-export interface SettingFacts {
-  readonly kind: "table" | "text" | "choice" | "boolean" | "integer" | "duration" | "size" | "path" | "list" | "tables";
-  /** As it would stand in the file. Without one the setting is optional, or its default is made by the loader. */
-  readonly default?: string | number | boolean | readonly string[] | undefined;
-  /** What the documentation says where `default` does not tell. */
-  readonly defaultDoc?: string;
-  /** In the file, where it is not the field's name in snake case without its unit. */
-  readonly key?: string;
-  /** A shorter variable than `SLUICE_<SECTION>_<KEY>`, which is understood too. */
-  readonly env?: string;
-  /** A command line option, without dashes. */
-  readonly flag?: string;
-  /** What stands for the value in the help, where the kind does not say enough. */
-  readonly placeholder?: string;
-  /** Other words people try for the key, in snake case; they get this setting as a suggestion. */
-  readonly synonyms?: readonly string[];
-  /** The value may hold what must not be printed. */
-  readonly hidden?: boolean;
-  readonly doc: string;
-}
-
-export const settingFacts = z.registry<SettingFacts>();
-
-/** A table of the file. */
-export const sectionDocs = z.registry<{ readonly doc: string }>();
-
-function setting<Schema extends z.ZodType>(schema: Schema, facts: SettingFacts): Schema {
-  settingFacts.add(schema, facts);
-  return schema;
-}
-
-function section<Shape extends z.core.$ZodLooseShape>(doc: string, shape: Shape) {
-  return z.object(shape, { error: "is not a table" }).register(sectionDocs, { doc });
-}
-
-/** The `credential` of one `[[private]]`. */
-export const credentialSchema = section(
-  "Who Sluice is to the host of private modules: the table `credential` of `[[private]]`.",
-  {
-    kind: setting(value.choice(["token", "password", "ssh", "github_app"]).default("token"), {
-      kind: "choice",
-      defaultDoc: '`"token"`',
-      hidden: true,
-      synonyms: ["type"],
-      doc: "`token` and `password` are sent as Basic authorization over HTTPS, `ssh` is a key, `github_app` makes tokens of its own.",
-    }),
-    file: setting(value.path().optional(), {
-      kind: "path",
-      hidden: true,
-      synonyms: ["password", "secret", "token", "key", "token_file", "password_file", "key_file", "path"],
-      doc: "File with the token, password or private key. It is read at each use, so a new one needs no restart. Line ends at its end do not count.",
-    }),
-    env: setting(value.text().optional(), {
-      kind: "text",
-      hidden: true,
-      synonyms: ["token_env", "password_env", "key_env", "variable"],
-      doc: "Name of the environment variable with it.",
-    }),
-    command: setting(value.words().optional(), {
-      kind: "list",
-      hidden: true,
-      synonyms: ["cmd", "exec", "helper"],
-      doc: "Program and arguments, without a shell, that print it. Run again after 5 minutes, or when the host refuses what it printed.",
-    }),
-    username: setting(value.text().optional(), {
-      kind: "text",
-      defaultDoc: '`"x-access-token"` for a token',
-      hidden: true,
-      synonyms: ["user", "login"],
-      doc: "User name for Basic authorization.",
-    }),
-    knownHosts: setting(value.path().optional(), {
-      kind: "path",
-      synonyms: ["known_hosts_file"],
-      doc: "For `ssh`: file with the host's keys, as `ssh-keyscan` prints them. A host that is not in it, or has another key, is refused.",
-    }),
-    appId: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "For `github_app`: the App's ID." }),
-    installationId: setting(value.integer({ min: 1 }).optional(), {
-      kind: "integer",
-      doc: "For `github_app`: the ID of the App's installation in the organization.",
-    }),
-    apiUrl: setting(value.text().optional(), {
-      kind: "text",
-      defaultDoc: '`"https://api.github.com"`',
-      doc: "For `github_app`: the API of a GitHub server of your own, such as `https://github.example.com/api/v3`.",
-    }),
-  },
-);
-
-/** One `[[private]]`. */
-export const privateSchema = section(
-  "Modules that are private: where they are, and who Sluice is there. Their names are never sent to any upstream. May be repeated; the first that matches counts. In the environment: `SLUICE_PRIVATE`, the same list as inline TOML.",
-  {
-    pattern: setting(
-      value
-        .text({ missing: "is missing; write the module paths that are private, such as git.example.com/team" })
-        .min(1, {
-          error: "is empty; write the module paths that are private, such as git.example.com/team",
-        }),
-      {
-        kind: "text",
-        synonyms: ["patterns", "module", "modules", "path", "prefix"],
-        doc: "Comma-separated patterns of module paths, in the grammar of `GOPRIVATE`. With `host`, `url` or an SSH key, what a pattern with a glob at its end spells out is the root of a repository; `/**` at its end is any depth.",
-      },
-    ),
-    host: setting(value.text().optional(), {
-      kind: "text",
-      synonyms: ["server"],
-      doc: "The git host that has them, when it is not the module path's own, or when that one has no go-import meta tags. Short for `url`.",
-    }),
-    url: setting(value.text().optional(), {
-      kind: "text",
-      hidden: true,
-      synonyms: ["repo", "repository", "remote"],
-      doc: "Where their repositories are, such as `ssh://git@git.example.com:2222/{path}.git`. `{host}` is the first element of the repository's root, `{path}` are the others, `{rest}` those that the pattern does not spell out. Without one of these it is one repository for all. Default: as `go` finds it.",
-    }),
-    caFile: setting(value.path().optional(), {
-      kind: "path",
-      doc: "PEM file of certificate authorities to trust for git hosts, besides the system's.",
-    }),
-    credential: setting(credentialSchema.optional(), {
-      kind: "table",
-      hidden: true,
-      synonyms: ["credentials", "auth", "token", "password"],
-      doc: "Who Sluice is there, see below. Default: what `.netrc` of Sluice's user says of the host.",
-    }),
-  },
-);
-
 const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
-
-/** One `[[upstream.override]]`. A field that is not there is as in `[upstream]`. */
-export const overrideSchema = section("What is different for one upstream of the chain. May be repeated.", {
-  url: setting(value.text({ missing: "is missing; write the entry of the chain that this is about" }), {
-    kind: "text",
-    doc: "The entry of the chain that this is about, without user name and password.",
-  }),
-  notFoundStatus: setting(value.clientErrors().default([]), {
-    kind: "list",
-    defaultDoc: "`[]`",
-    doc: "Statuses by which this upstream means “does not exist”, besides 404 and 410. Some answer 403 for a module they do not have.",
-  }),
-  caFile: setting(value.path().optional(), {
-    kind: "path",
-    doc: "PEM file of certificate authorities to trust for this upstream, besides the system's.",
-  }),
-  username: setting(value.text().optional(), { kind: "text", doc: "User name for Basic authorization." }),
-  passwordFile: setting(value.path().optional(), {
-    kind: "path",
-    synonyms: ["password", "token", "secret"],
-    doc: "File with the password or token. Line ends at its end do not count.",
-  }),
-  passwordEnv: setting(value.text().optional(), {
-    kind: "text",
-    doc: "Name of the environment variable with the password or token.",
-  }),
-  concurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
-  attempts: setting(value.integer({ min: 1, max: 20 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
-  connectTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
-  firstByteTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
-  idleTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
-});
 
 const missingOverridePattern = "is missing; write the module paths that this is about, such as git.example.com/**";
 
@@ -320,67 +161,7 @@ export const configSchema = z.object({
       doc: "How long a client waits for the first byte before it is answered 504. The fetch goes on without it.",
     }),
   }),
-  upstream: section("Where modules come from.", {
-    chain: setting(value.text(), {
-      kind: "text",
-      defaultDoc: "`GOPROXY` of Sluice's own environment, else Go's default",
-      flag: "chain",
-      placeholder: "urls",
-      synonyms: ["proxy", "goproxy", "upstreams", "url"],
-      hidden: true,
-      doc: "The upstreams, in the grammar of `GOPROXY`: after a comma the next one is asked when this one does not have it, after a `|` also when it fails. `off` and `direct` end the chain.",
-    }),
-    private: setting(value.text(), {
-      kind: "text",
-      defaultDoc: "`GOPRIVATE` of Sluice's own environment, else empty",
-      flag: "private",
-      placeholder: "patterns",
-      doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`. Their names are never sent to any upstream, unless `no_proxy` says otherwise.",
-    }),
-    noProxy: setting(value.text(), {
-      kind: "text",
-      defaultDoc: "`GONOPROXY` of Sluice's own environment, else what `private` is",
-      flag: "noproxy",
-      placeholder: "patterns",
-      doc: "Patterns of module paths whose names are never sent to any upstream, in the grammar of `GONOPROXY`. `none` is no pattern.",
-    }),
-    concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
-      kind: "integer",
-      default: 64,
-      doc: "Requests under way to one upstream at the same time.",
-    }),
-    maxWaiting: setting(value.integer({ min: 1 }), {
-      kind: "integer",
-      default: 10_000,
-      doc: "Fetches that may wait for their turn at one upstream; beyond that the answer is 503.",
-    }),
-    attempts: setting(value.integer({ min: 1, max: 20 }), {
-      kind: "integer",
-      default: 10,
-      doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
-    }),
-    connectTimeoutMs: setting(value.duration({ min: 1 }), {
-      kind: "duration",
-      default: "10s",
-      doc: "How long connecting may take, DNS and TLS included.",
-    }),
-    firstByteTimeoutMs: setting(value.duration({ min: 1 }), {
-      kind: "duration",
-      default: "60s",
-      doc: "How long an upstream may think before its answer begins.",
-    }),
-    idleTimeoutMs: setting(value.duration({ min: 1 }), {
-      kind: "duration",
-      default: "30s",
-      doc: "How long an answer may pause between two pieces.",
-    }),
-    overrides: setting(z.array(overrideSchema, { error: "is not a list of tables; write [[upstream.override]]" }), {
-      kind: "tables",
-      default: [],
-      key: "override",
-      doc: "What is different for single upstreams, see below. In the environment: the same list as inline TOML.",
-    }),
-  }),
+  upstream: upstreamSchema,
   git: section("Modules straight from their repositories: `direct` in the chain, and private modules.", {
     enabled: setting(value.flag(), {
       kind: "boolean",
@@ -443,6 +224,7 @@ export const configSchema = z.object({
       doc: "Where repositories are that cannot be found as `go` finds them, see below. In the environment: the same list as inline TOML.",
     }),
   }),
+  sumdb: sumdbSchema,
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
       kind: "choice",
@@ -462,10 +244,7 @@ export const configSchema = z.object({
 
 /** What the schema makes of everything that was written. */
 export type Settings = z.infer<typeof configSchema>;
-export type Override = z.infer<typeof overrideSchema>;
 export type GitOverride = z.infer<typeof gitOverrideSchema>;
-export type PrivateRule = z.infer<typeof privateSchema>;
-export type CredentialSettings = z.infer<typeof credentialSchema>;
 
 /** What is different for one upstream, its files read. */
 export type UpstreamOverride = Override & {
@@ -479,9 +258,13 @@ export type UpstreamOverride = Override & {
  * Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes.
  * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
  */
-export type Config = Readonly<Omit<Settings, "upstream">> & {
+export type Config = Readonly<Omit<Settings, "upstream" | "sumdb">> & {
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
     readonly overrides: readonly UpstreamOverride[];
+  };
+  readonly sumdb: Readonly<Settings["sumdb"]> & {
+    /** Of SLUICE_SUMDB_KEY: a key that our own log is signed with, as the files of `keyFiles` have one. */
+    readonly key: Secret | undefined;
   };
   /** Of all `[[private]]`, and what the environment says is private. */
   readonly privateModules: PrivateModules;

@@ -1,14 +1,8 @@
 import type { z } from "zod";
-import {
-  configSchema,
-  credentialSchema,
-  gitOverrideSchema,
-  overrideSchema,
-  privateSchema,
-  sectionDocs,
-  settingFacts,
-  type SettingFacts,
-} from "./schema.ts";
+import { credentialSchema, privateSchema } from "./private-schema.ts";
+import { configSchema, gitOverrideSchema } from "./schema.ts";
+import { sectionDocs, settingFacts, type SettingFacts } from "./setting-facts.ts";
+import { overrideSchema } from "./upstream-schema.ts";
 
 /** One setting, with every name it has. */
 export interface Setting extends SettingFacts {
@@ -36,10 +30,15 @@ export const goFallbacks = {
   "upstream.no_proxy": "GONOPROXY",
   "git.insecure": "GOINSECURE",
   "git.vcs": "GOVCS",
+  "sumdb.database": "GOSUMDB",
+  "sumdb.no_verify": "GONOSUMDB",
 } as const;
 
 /** Read before everything else, so it is no setting. */
 export const configFileEnv = "SLUICE_CONFIG";
+
+/** A key of our own log, which stands in no file of settings. */
+export const sumdbKeyEnv = "SLUICE_SUMDB_KEY";
 
 /** All of `[[private]]` as inline TOML. */
 export const privateEnv = "SLUICE_PRIVATE";

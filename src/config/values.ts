@@ -109,6 +109,16 @@ export function path() {
     });
 }
 
+/** Paths as written; the loader makes them absolute. */
+export function paths() {
+  return z.array(path(), { error: 'is not a list; write ["/etc/sluice/sumdb.key"]' });
+}
+
+/** In the grammar of GOSUMDB, which the loader checks. */
+export function databases() {
+  return z.array(text(), { error: 'is not a list; write ["sum.example.com+hash+key"]' });
+}
+
 /** Statuses of an upstream that mean "does not exist". */
 export function clientErrors() {
   const error = "is not a status from 400 to 499";

@@ -19,7 +19,7 @@ Sluice starts without any configuration. Every setting can come from four places
 1. a flag: \`sluice serve --listen :8080\`
 2. an environment variable: \`SLUICE_LISTEN=:8080\`. An empty one counts as not set.
 3. a TOML file, named by \`--config FILE\` or \`SLUICE_CONFIG=FILE\`
-4. its default; for some of them that is a variable of Go (\`GOPROXY\`, \`GOPRIVATE\`, \`GONOPROXY\`, \`GOINSECURE\`, \`GOVCS\`) in Sluice's own environment
+4. its default; for some of them that is a variable of Go (\`GOPROXY\`, \`GOPRIVATE\`, \`GONOPROXY\`, \`GOSUMDB\`, \`GONOSUMDB\`, \`GOINSECURE\`, \`GOVCS\`) in Sluice's own environment
 
 \`sluice config check\` says what is wrong, \`sluice config print\` prints every setting with the place it came from, as TOML and
 without secrets. Both take the flags, environment and file that \`serve\` does. What Sluice does not know (a key, a table, a flag,
@@ -50,7 +50,8 @@ ${sectionPart(privateSection, `[[${privateSection.name}]]`)}
 
 ${sectionPart(credentialSection, "credential")}
 
-[Private modules](private-modules.md) has what to write for GitHub, GitLab, Gitea and plain SSH.
+[Private modules](private-modules.md) has what to write for GitHub, GitLab, Gitea and plain SSH, and
+[checksum databases](checksum-databases.md) what to write into \`[sumdb]\` and at the clients.
 
 ## Variables that others know too
 
@@ -61,6 +62,11 @@ ${table(
     [
       "`GOPROXY`, `GOPRIVATE`, `GONOPROXY`",
       "Defaults of `upstream.chain`, `upstream.private` and `upstream.no_proxy`.",
+    ],
+    ["`GOSUMDB`, `GONOSUMDB`", "Defaults of `sumdb.database` and `sumdb.no_verify`."],
+    [
+      "`SLUICE_SUMDB_KEY`",
+      "A key of our own checksum database, as it stands in the file that `sluice sumdb init` writes.",
     ],
     ["`GOINSECURE`, `GOVCS`", "Defaults of `git.insecure` and `git.vcs`."],
     ["`SLUICE_PRIVATE`", "All of `[[private]]`, as a list of inline tables of TOML."],

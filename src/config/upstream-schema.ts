@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { section, setting } from "./setting-facts.ts";
+import * as value from "./values.ts";
+
+/** One `[[upstream.override]]`. A field that is not there is as in `[upstream]`. */
+export const overrideSchema = section("What is different for one upstream of the chain. May be repeated.", {
+  url: setting(value.text({ missing: "is missing; write the entry of the chain that this is about" }), {
+    kind: "text",
+    doc: "The entry of the chain that this is about, without user name and password.",
+  }),
+  notFoundStatus: setting(value.clientErrors().default([]), {
+    kind: "list",
+    defaultDoc: "`[]`",
+    doc: "Statuses by which this upstream means “does not exist”, besides 404 and 410. Some answer 403 for a module they do not have.",
+  }),
+  caFile: setting(value.path().optional(), {
+    kind: "path",
+    doc: "PEM file of certificate authorities to trust for this upstream, besides the system's.",
+  }),
+  username: setting(value.text().optional(), { kind: "text", doc: "User name for Basic authorization." }),
+  passwordFile: setting(value.path().optional(), {
+    kind: "path",
+    synonyms: ["password", "token", "secret"],
+    doc: "File with the password or token. Line ends at its end do not count.",
+  }),
+  passwordEnv: setting(value.text().optional(), {
+    kind: "text",
+    doc: "Name of the environment variable with the password or token.",
+  }),
+  concurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  attempts: setting(value.integer({ min: 1, max: 20 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  connectTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+  firstByteTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+  idleTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
+});
+
+/** `[upstream]`. */
+export const upstreamSchema = section("Where modules come from.", {
+  chain: setting(value.text(), {
+    kind: "text",
+    defaultDoc: "`GOPROXY` of Sluice's own environment, else Go's default",
+    flag: "chain",
+    placeholder: "urls",
+    synonyms: ["proxy", "goproxy", "upstreams", "url"],
+    hidden: true,
+    doc: "The upstreams, in the grammar of `GOPROXY`: after a comma the next one is asked when this one does not have it, after a `|` also when it fails. `off` and `direct` end the chain.",
+  }),
+  private: setting(value.text(), {
+    kind: "text",
+    defaultDoc: "`GOPRIVATE` of Sluice's own environment, else empty",
+    flag: "private",
+    placeholder: "patterns",
+    doc: "Comma-separated patterns of module paths that are private, in the grammar of `GOPRIVATE`. Their names are never sent to any upstream, unless `no_proxy` says otherwise.",
+  }),
+  noProxy: setting(value.text(), {
+    kind: "text",
+    defaultDoc: "`GONOPROXY` of Sluice's own environment, else what `private` is",
+    flag: "noproxy",
+    placeholder: "patterns",
+    doc: "Patterns of module paths whose names are never sent to any upstream, in the grammar of `GONOPROXY`. `none` is no pattern.",
+  }),
+  concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
+    kind: "integer",
+    default: 64,
+    doc: "Requests under way to one upstream at the same time.",
+  }),
+  maxWaiting: setting(value.integer({ min: 1 }), {
+    kind: "integer",
+    default: 10_000,
+    doc: "Fetches that may wait for their turn at one upstream; beyond that the answer is 503.",
+  }),
+  attempts: setting(value.integer({ min: 1, max: 20 }), {
+    kind: "integer",
+    default: 10,
+    doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
+  }),
+  connectTimeoutMs: setting(value.duration({ min: 1 }), {
+    kind: "duration",
+    default: "10s",
+    doc: "How long connecting may take, DNS and TLS included.",
+  }),
+  firstByteTimeoutMs: setting(value.duration({ min: 1 }), {
+    kind: "duration",
+    default: "60s",
+    doc: "How long an upstream may think before its answer begins.",
+  }),
+  idleTimeoutMs: setting(value.duration({ min: 1 }), {
+    kind: "duration",
+    default: "30s",
+    doc: "How long an answer may pause between two pieces.",
+  }),
+  overrides: setting(z.array(overrideSchema, { error: "is not a list of tables; write [[upstream.override]]" }), {
+    kind: "tables",
+    default: [],
+    key: "override",
+    doc: "What is different for single upstreams, see below. In the environment: the same list as inline TOML.",
+  }),
+});
+
+export type Override = z.infer<typeof overrideSchema>;
