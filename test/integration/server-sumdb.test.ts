@@ -283,7 +283,7 @@ describe("what a database fails with", () => {
       });
     });
     const { get, records } = await serve({ publicLogs: [log] });
-    await expect(get(`/sumdb/${name}/latest`, { signal: client.signal })).rejects.toThrow();
+    await expect(get(`/sumdb/${name}/latest`, { signal: client.signal })).rejects.toThrow("aborted");
     await expect
       .poll(() => records.map(({ status, error }) => [status, error]))
       .toEqual([[499, "cancelled: the client went away"]]);
