@@ -8,7 +8,6 @@ import { type RetryOptions, withRetry } from "../../net/retry.ts";
 import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/index.ts";
 import type { Credentials } from "../credentials.ts";
 import { defaultMaxBytes } from "../limits.ts";
-
 import { createRetryJudge } from "./retry-judge.ts";
 
 export interface UpstreamSourceOptions {
