@@ -17,6 +17,8 @@ import {
 } from "../../src/protocol/sumdb/index.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { lacksOracles } from "../support/go-oracle.ts";
+import { startGoSumServer } from "../support/go-sum-server.ts";
 import { createGoMachine, type GoMachine } from "../support/go.ts";
 import { lacks } from "../support/needs.ts";
 import {
@@ -40,7 +42,7 @@ async function start(options: SumLogOptions = {}): Promise<SumLog> {
   return log;
 }
 
-async function fetchBytes(log: SumLog, path: string): Promise<Uint8Array> {
+async function fetchBytes(log: { readonly url: string }, path: string): Promise<Uint8Array> {
   const response = await fetch(`${log.url}/${path}`);
   expect(response.status, path).toBe(200);
   return new Uint8Array(await response.arrayBuffer());
@@ -143,5 +145,26 @@ describe.skipIf(lacks("go", ["version"]))("the go command", () => {
     log.change(/tile/, flipBit);
     upstream = await startFixtureUpstream();
     expect(await download({ GOPROXY: upstream.url, GOSUMDB: log.gosumdb })).toContain("downloaded inconsistent tile");
+  });
+});
+
+describe.skipIf(lacksOracles())("the log of golang.org/x/mod", () => {
+  test("answers as the log on loopback does, byte for byte", async () => {
+    const log = await start({ size: 600, vouchFor: fixtureFiles() });
+    const goLog = await startGoSumServer();
+    open.push(goLog);
+    for (const [n, text] of log.records.entries()) {
+      const record = { path: `example.com/filler/m${n}`, version: "v1.0.0", text };
+      expect(await goLog.add(record)).toBe(n);
+    }
+    const leaf = "lookup/example.com/leaf@v1.2.0";
+    const { text } = parseLookup(await fetchBytes(log, leaf));
+    await goLog.addLazily({ path: "example.com/leaf", version: "v1.2.0", text });
+    const paths = [leaf, lookup.replace("700", "7"), "latest", "tile/8/0/001", "tile/8/0/002.p/89", "tile/8/1/000.p/2"];
+    paths.push("tile/8/data/001", "tile/8/data/002.p/89", `sumdb/${log.name}/supported`, `sumdb/${log.name}/${leaf}`);
+    for (const path of paths) expect(await fetchBytes(goLog, path), path).toEqual(await fetchBytes(log, path));
+    const missing = "lookup/example.com/leaf@v9.9.9";
+    expect((await fetch(`${goLog.url}/${missing}`)).status).toBe((await fetch(`${log.url}/${missing}`)).status);
+    expect(goLog.gosumdb).toBe(`${log.verifierKey} ${goLog.url}`);
   });
 });
