@@ -159,6 +159,11 @@ export interface StoredRecord {
   readonly checkedAt: number;
 }
 
+export interface NewFacts extends Omit<FileFacts, "key" | "firstSeenAt"> {
+  /** Why no checksum database has confirmed it yet, for people. */
+  readonly unverified?: string | undefined;
+}
+
 export interface ModuleStore {
   /** From memory only, synchronously: the hot path. */
   peek(key: BlobKey): StoredFile | undefined;
@@ -171,13 +176,10 @@ export interface ModuleStore {
   /**
    * Keeps an immutable file; when another writer was first, answers the one that stands. `storage_failed` when it cannot (told
    * as an event too; what fits stays in memory all the same). `integrity` when the file was kept before, got lost, and has
-   * another h1 now: what was served once never changes.
+   * another h1 now: what was served once never changes. With `unverified` in its facts it is remembered as such before it is
+   * visible; without, what was remembered so is confirmed.
    */
-  keep(
-    request: ModuleRequest,
-    content: BlobContent,
-    facts: Omit<FileFacts, "key" | "firstSeenAt">,
-  ): Promise<StoredFile>;
+  keep(request: ModuleRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile>;
   /** Whether this file was kept once, though it may be lost or broken now. */
   isKnown(request: ModuleRequest): Promise<boolean>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
@@ -190,6 +192,11 @@ export interface ModuleStore {
   touch(key: BlobKey): void;
   /** Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that another may come. */
   reject(request: ModuleRequest, reason: string): Promise<void>;
+  /** What no checksum database has confirmed, with the h1 of the file that stands: as `Ledger.listUnverified`. */
+  listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]>;
+  countUnverified(): Promise<number>;
+  /** It was compared with a checksum database now, or need not be. */
+  confirm(key: BlobKey): Promise<void>;
   /** A new, empty file name on the store's own file system for a zip under way. */
   stagingFile(): Promise<string>;
   check(): Promise<void>;
@@ -227,7 +234,14 @@ export type SumVerdict =
   /** No database is to be asked for it: it is private, excepted by a pattern, or verification is off. */
   | { readonly state: "exempt" }
   /** Kept and served all the same; to be compared later. */
-  | { readonly state: "unverified"; readonly reason: string };
+  | {
+      readonly state: "unverified";
+      readonly database: string;
+      /** For people. */
+      readonly reason: string;
+      /** The database answered, and does not have it. Otherwise it could not be asked. */
+      readonly isAnswered: boolean;
+    };
 
 /** Implemented in sumdb/. */
 export interface SumVerifier {
@@ -238,6 +252,8 @@ export interface SumVerifier {
    * cannot be, now or at all.
    */
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
+  /** The same for a file that is kept already: it is waited for the database, and nothing is `unverified` as an error. */
+  recheck(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 
 /** The state of a log: its first `size` records and the hash over them. */
@@ -404,6 +420,17 @@ export type SluiceEvent =
       readonly database: string;
       readonly outcome: "verified" | "unverified" | "mismatch" | "refused";
       readonly source: string;
+      readonly reason?: string | undefined;
+    }
+  /** Stored files that were unverified were compared once more. */
+  | {
+      readonly type: "sum_recheck";
+      /** `interrupted`: a database could not be asked, and the others were not tried. */
+      readonly outcome: "complete" | "interrupted";
+      readonly confirmed: number;
+      readonly rejected: number;
+      /** Still unverified. */
+      readonly left: number;
       readonly reason?: string | undefined;
     }
   /** One request to a checksum database. */

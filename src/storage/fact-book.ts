@@ -1,9 +1,7 @@
 import type { H1 } from "../protocol/brand.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { BlobKey, Clock, Events, FileFacts, Ledger } from "../core/ports.ts";
+import type { BlobKey, Clock, Events, FileFacts, Ledger, NewFacts, UnverifiedFile } from "../core/ports.ts";
 import { attempt } from "./failures.ts";
-
-export type NewFacts = Omit<FileFacts, "key" | "firstSeenAt">;
 
 export interface FactBookOptions {
   readonly ledger: Ledger;
@@ -30,8 +28,16 @@ export class FactBook {
   /** Answers the facts that stand. */
   async record(key: BlobKey, facts: NewFacts): Promise<FileFacts> {
     const { ledger, clock, events } = this.#options;
-    const added = { key, ...facts, firstSeenAt: clock.now() };
+    const { size, sha256, h1, source } = facts;
+    const added = { key, size, sha256, h1, source, firstSeenAt: clock.now() };
     return (await attempt(events, ledger.name, () => ledger.addFacts(added))) ?? added;
+  }
+
+  /** Records a file that was found without facts: whoever put it there may have put anything there. */
+  async adopt(key: BlobKey, { h1, ...facts }: Pick<FileFacts, "size" | "sha256" | "h1">): Promise<FileFacts> {
+    const { ledger, events } = this.#options;
+    if (h1 !== undefined) await attempt(events, ledger.name, () => this.markUnverified(key, h1, "adopted"));
+    return this.record(key, { ...facts, h1, source: "adopted" });
   }
 
   /** Records other facts than `known` for a file that was lost; `refuseChange` has allowed it. */
@@ -44,10 +50,34 @@ export class FactBook {
     return this.record(key, facts);
   }
 
-  /** Before the facts of a file that no checksum database has confirmed, so that a crash in between loses the facts and not this. */
+  /**
+   * Before the facts of a file that no checksum database has confirmed, so that a crash in between loses the facts and not this.
+   * A ledger that fails here fails with `storage_failed`.
+   */
   async markUnverified(key: BlobKey, h1: H1, reason: string): Promise<void> {
-    const { ledger, clock, events } = this.#options;
-    await attempt(events, ledger.name, () => ledger.addUnverified({ key, h1, reason, since: clock.now() }));
+    const { ledger, clock } = this.#options;
+    await ledger.addUnverified({ key, h1, reason, since: clock.now() });
+  }
+
+  async confirm(key: BlobKey): Promise<void> {
+    const { ledger, events } = this.#options;
+    await attempt(events, ledger.name, () => ledger.removeUnverified(key));
+  }
+
+  /** With the h1 and source of the file that stands, which another writer may have been first with. */
+  async listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]> {
+    const { ledger } = this.#options;
+    const files = await ledger.listUnverified(after, limit);
+    return Promise.all(
+      files.map(async (file) => {
+        const facts = await ledger.facts(file.key);
+        return { ...file, h1: facts?.h1 ?? file.h1, source: facts?.source ?? "unknown" };
+      }),
+    );
+  }
+
+  countUnverified(): Promise<number> {
+    return this.#options.ledger.countUnverified();
   }
 
   /** Nothing is known of the file any more. */

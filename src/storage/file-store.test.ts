@@ -381,3 +381,39 @@ async function flipInPlace(file: string, at: number): Promise<void> {
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
+
+describe("a file that nobody confirmed", () => {
+  const unverified = { ...factsOf(modKey, contentOf(modKey)), unverified: "the log did not answer" };
+
+  it("is remembered as such before it is visible, so that a crash in between forgets nothing", async () => {
+    const order: string[] = [];
+    await start({
+      blobs: async (parts) => passOnBlobs(await diskBlobs(parts), (operation) => order.push(operation)),
+      wrapLedger: (ledger) => passOnLedger(ledger, (operation) => order.push(operation)),
+    });
+    await subject.store.keep(requestFor(modKey), { bytes: contentOf(modKey) }, unverified);
+    const writes = order.filter((operation) => ["create", "addFacts", "addUnverified"].includes(operation));
+    expect(writes).toEqual(["addUnverified", "create", "addFacts"]);
+  });
+
+  it("is not kept where that cannot be remembered, and is answered all the same", async () => {
+    await start({
+      wrapLedger: (ledger) =>
+        passOnLedger(ledger, (operation) => {
+          if (operation === "addUnverified") throw new SluiceError("storage_failed", "the disk is full");
+        }),
+    });
+    const kept = subject.store.keep(requestFor(modKey), { bytes: contentOf(modKey) }, unverified);
+    await expect(kept).rejects.toMatchObject({ code: "storage_failed" });
+    expect(subject.store.peek(modKey)?.bytes).toEqual(contentOf(modKey));
+    expect(await subject.blobs.stat(modKey)).toBeUndefined();
+  });
+
+  it("stays so when another writer was first with other content, under the hash of that", async () => {
+    await start();
+    const other = variantOf(modKey, 1);
+    await subject.store.keep(requestFor(modKey), { bytes: other }, { ...factsOf(modKey, other), unverified: "first" });
+    await subject.store.keep(requestFor(modKey), { bytes: contentOf(modKey) }, factsOf(modKey, contentOf(modKey)));
+    expect(await subject.store.listUnverified("", 10)).toMatchObject([{ key: modKey, h1: h1Of(modKey, other) }]);
+  });
+});

@@ -4,11 +4,21 @@ import { Readable } from "node:stream";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
 import { Singleflight } from "../core/singleflight.ts";
-import type { Blob, BlobContent, BlobKey, BlobStore, ByteRange, Events, FileFacts, StoredFile } from "../core/ports.ts";
+import type {
+  Blob,
+  BlobContent,
+  BlobKey,
+  BlobStore,
+  ByteRange,
+  Events,
+  FileFacts,
+  NewFacts,
+  StoredFile,
+} from "../core/ports.ts";
 import type { AdoptedFile } from "./adoption.ts";
 import { ownBytes, streamBytes } from "./blob/bytes-blob.ts";
 import { BrokenFile } from "./broken-file.ts";
-import type { FactBook, NewFacts } from "./fact-book.ts";
+import type { FactBook } from "./fact-book.ts";
 import { attempt, tellFailure } from "./failures.ts";
 import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
@@ -56,9 +66,12 @@ export class FileStore {
     if (known !== undefined) this.#options.facts.refuseChange(known, facts);
     const bytes = "bytes" in content ? await checkedCopy(key, content.bytes, facts) : undefined;
     try {
+      const { h1, unverified } = facts;
+      if (unverified !== undefined && h1 !== undefined) await this.#options.facts.markUnverified(key, h1, unverified);
       const theirs = await this.#create(request, content);
       if (theirs !== undefined) return theirs;
       const recorded = await this.#record(request, facts, known);
+      if (unverified === undefined && recorded.sha256 === facts.sha256) await this.#options.facts.confirm(key);
       if (recorded.sha256 === facts.sha256) {
         if (bytes !== undefined) return this.#wholeFile(recorded, bytes);
         await this.#rememberVerified(recorded);
@@ -136,8 +149,7 @@ export class FileStore {
     const { bytes, sha256, h1 } = await inspect(request, blob);
     if (request.kind === "zip" && h1 !== undefined) await zipHashes.check(key, h1);
     const size = bytes?.length ?? blob.size;
-    if (h1 !== undefined) await this.#options.facts.markUnverified(key, h1, "adopted");
-    const facts = await this.#options.facts.record(key, { size, sha256, h1, source: "adopted" });
+    const facts = await this.#options.facts.adopt(key, { size, sha256, h1 });
     refuseOtherHash(sha256, facts.sha256);
     if (bytes !== undefined) return this.#wholeFile(facts, bytes);
     this.#verified.set(key, blob.revision);

@@ -8,11 +8,12 @@ import type {
   BlobStore,
   Clock,
   Events,
-  FileFacts,
   Ledger,
   ModuleStore,
+  NewFacts,
   StoredFile,
   StoredRecord,
+  UnverifiedFile,
   ZipVerifier,
 } from "../core/ports.ts";
 import { inspect } from "./adoption.ts";
@@ -48,6 +49,7 @@ export function createModuleStore(options: ModuleStoreOptions): ModuleStore {
 class TieredModuleStore implements ModuleStore {
   readonly #options: ModuleStoreOptions;
   readonly #hot: HotTier;
+  readonly #facts: FactBook;
   readonly #files: FileStore;
   readonly #records: RecordStore;
 
@@ -60,13 +62,14 @@ class TieredModuleStore implements ModuleStore {
       maxHeldBytes: options.memoryBytes * 1.5,
     });
     this.#hot = hot;
+    this.#facts = new FactBook(options);
     this.#records = new RecordStore({ ...options, hot });
     this.#files = new FileStore({
       blobs,
       events,
       hot,
       wholeReads,
-      facts: new FactBook(options),
+      facts: this.#facts,
       zipHashes: new ZipHashes(blobs, events),
       inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile, wholeReads }),
     });
@@ -80,11 +83,7 @@ class TieredModuleStore implements ModuleStore {
     return this.#files.read(fileRequest(request));
   }
 
-  keep(
-    request: ModuleRequest,
-    content: BlobContent,
-    facts: Omit<FileFacts, "key" | "firstSeenAt">,
-  ): Promise<StoredFile> {
+  keep(request: ModuleRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
     return this.#files.keep(fileRequest(request), content, facts);
   }
 
@@ -106,6 +105,18 @@ class TieredModuleStore implements ModuleStore {
 
   reject(request: ModuleRequest, reason: string): Promise<void> {
     return this.#files.reject(fileRequest(request), reason);
+  }
+
+  listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]> {
+    return this.#facts.listUnverified(after, limit);
+  }
+
+  countUnverified(): Promise<number> {
+    return this.#facts.countUnverified();
+  }
+
+  confirm(key: BlobKey): Promise<void> {
+    return this.#facts.confirm(key);
   }
 
   async versions(modulePath: ModulePath): Promise<Version[]> {

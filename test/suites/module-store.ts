@@ -104,6 +104,30 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         expect([...answers]).toEqual([again?.sha256]);
       });
 
+      it("is unverified for as long as nobody confirms it", async () => {
+        const facts = { ...factsOf(key, contentOf(key)), unverified: "the log did not answer" };
+        await subject.store.keep(requestFor(key), { bytes: contentOf(key) }, facts);
+        const h1 = h1Of(key, contentOf(key));
+        const { store, clock } = await restart();
+        const since = clock.now();
+        const expected = h1 === undefined ? [] : [{ key, h1, reason: "the log did not answer", since, source }];
+        expect(await store.listUnverified("", 10)).toEqual(expected);
+        expect(await store.countUnverified()).toBe(expected.length);
+        expect(await store.listUnverified(key, 10)).toEqual([]);
+        await store.confirm(key);
+        expect(await store.countUnverified()).toBe(0);
+        expect(await store.read(requestFor(key))).toBeDefined();
+      });
+
+      it("is confirmed when it comes again and is, after it was lost", async () => {
+        const facts = factsOf(key, contentOf(key));
+        await subject.store.keep(requestFor(key), { bytes: contentOf(key) }, { ...facts, unverified: "x" });
+        await subject.blobs.delete(key);
+        const { store } = await restart();
+        await store.keep(requestFor(key), { bytes: contentOf(key) }, facts);
+        expect(await store.countUnverified()).toBe(0);
+      });
+
       it("is gone when it was rejected, and another may come", async () => {
         const { store, ledger } = subject;
         await keepGood(subject, key);
