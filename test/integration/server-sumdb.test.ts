@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Agent } from "node:http";
 import { Hono } from "hono";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answerBytes } from "../../src/core/answer.ts";
@@ -125,6 +126,19 @@ describe("what go asks a proxy of a checksum database", () => {
     expect(head.body).toHaveLength(0);
     expect(again.headers["x-sluice-cache"]).toBe("hit");
     expect(log.asked).toEqual(what === "" ? [] : [what]);
+  });
+
+  test("hashes are any bytes, and stay what they are on a connection that stays open", async () => {
+    const bytes = Buffer.from(Array.from({ length: 8192 }, (_, index) => index % 256));
+    const tile: ServedLog["tile"] = async () =>
+      answerBytes(bytes, { source: name, cache: "miss", freshForMs: Number.POSITIVE_INFINITY });
+    const { get } = await serve({ publicLogs: [{ ...fakeLog(name), tile }] });
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    for (const cache of ["miss", "hit", "hit"]) {
+      const { headers, body } = await get(`/sumdb/${name}/tile/8/0/000`, { agent });
+      expect([headers["x-sluice-cache"], body.equals(bytes)]).toEqual([cache, true]);
+    }
   });
 
   test("%21 and ! are the same letter", async () => {
