@@ -1,0 +1,60 @@
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+
+/** Knows whether a database can be reached at all. */
+export interface Outage {
+  /** Fails at once while the database rests. Once in a while somebody is let through to see: `"trial"`. */
+  enter(): "open" | "trial";
+  readonly isResting: boolean;
+  answered(): void;
+  failed(error: unknown): void;
+}
+
+const failuresUntilRest = 4;
+const restMs = 15_000;
+
+/**
+ * Where the way to a database is blocked, nobody should wait for it with every module that is fetched: after some failures in a
+ * row without any answer, good or bad, it rests.
+ */
+export function createOutage(clock: Pick<Clock, "now">): Outage {
+  let failures = 0;
+  let restsUntil = 0;
+  let last: SluiceError | undefined;
+  const outage: Outage = {
+    get isResting() {
+      return failures >= failuresUntilRest && clock.now() < restsUntil;
+    },
+    enter() {
+      if (last === undefined || failures < failuresUntilRest) return "open";
+      if (outage.isResting) throw resting(last);
+      restsUntil = clock.now() + restMs;
+      return "trial";
+    },
+    answered() {
+      failures = 0;
+    },
+    failed(error) {
+      if (!isSluiceError(error)) return;
+      if ("status" in error.details) outage.answered();
+      else if (isSluiceError(error, "upstream_failed", "upstream_timeout", "upstream_invalid")) {
+        failures += 1;
+        last = error;
+        if (failures >= failuresUntilRest) restsUntil = clock.now() + restMs;
+      }
+    },
+  };
+  return outage;
+
+  function resting(error: SluiceError): SluiceError {
+    return new SluiceError(
+      error.code,
+      `${error.message.replace(/\.$/, "")} (and is not asked again for some seconds)`,
+      {
+        cause: error,
+        details: error.details,
+        retryAfterSeconds: Math.ceil((restsUntil - clock.now()) / 1000),
+      },
+    );
+  }
+}

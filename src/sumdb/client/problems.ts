@@ -1,0 +1,37 @@
+import { SluiceError } from "../../core/errors.ts";
+import type { Events } from "../../core/ports.ts";
+
+/** The log does not have what belongs to a tree that it signed. That is not "does not exist": it may be on its way. */
+export function missing(path: string, { database, cause }: { database: string; cause: SluiceError }): SluiceError {
+  const message = `${database}: does not have ${path}, which belongs to a tree that it signed (${cause.message})`;
+  return new SluiceError("upstream_invalid", message, { cause, details: { database } });
+}
+
+/**
+ * Reports what came for the log and is not signed by it, or does not belong to its tree. Answers the error to fail with.
+ * `reason` goes behind the name of the database: `signed tree: …`.
+ */
+export function invalid(
+  events: Events,
+  { database, via, reason, cause }: { database: string; via: string; reason: string; cause?: unknown },
+): SluiceError {
+  events.emit({ type: "sum_invalid", database, via, reason });
+  const lines = [
+    `${database}: ${reason}`,
+    `  This came from ${via} and was not kept. If it stays so, something on the way changes what the database says.`,
+  ];
+  return new SluiceError("integrity", lines.join("\n"), { cause, details: { database, via } });
+}
+
+/** What everything ends with that is asked of a log of two histories, by the sizes of two trees of them. Fits into what go prints (SPEC §1.6). */
+export function forked(database: string, ourSize: number, theirSize: number): SluiceError {
+  const lines = [
+    `${database}: SECURITY ERROR: this checksum database has shown two histories.`,
+    `  Its signed trees of ${ourSize} and of ${theirSize} records do not belong together, so nothing is verified with it.`,
+    `  Run \`sluice sumdb status\` on the server to see both. Tell the database's operators about it.`,
+    `  When it is settled which one holds, \`sluice sumdb forget-tree ${database}\` follows it anew.`,
+  ];
+  return new SluiceError("integrity", lines.join("\n"), {
+    details: { database, fork: true, ourSize, theirSize },
+  });
+}

@@ -1,0 +1,367 @@
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { BlobStore, Clock, Events, FetchContext, LogRecord, SignedTree, SumStore } from "../../core/ports.ts";
+import { Singleflight, waitUnlessAborted } from "../../core/singleflight.ts";
+import { givenUp } from "../../net/given-up.ts";
+import type { ModulePath, Version } from "../../protocol/brand.ts";
+import { ProtocolError } from "../../protocol/error.ts";
+import {
+  checkDataTile,
+  equalHashes,
+  findHash,
+  formatDataTile,
+  hashBytes,
+  lookupPath,
+  type NoteVerifier,
+  parseDataTile,
+  parseLookup,
+  recordHash,
+  type Tile,
+  tileHeight,
+  tilePath,
+} from "../../protocol/sumdb/index.ts";
+import { Follower } from "./follower.ts";
+import { fullWidth, LogFiles } from "./log-files.ts";
+import { invalid, missing } from "./problems.ts";
+import type { ProvenTile } from "./timeline.ts";
+import type { LogTransport } from "./transport.ts";
+import { WriteBehind } from "./write-behind.ts";
+
+export interface RemoteLogOptions {
+  /** Of the database, such as `sum.golang.org`. */
+  readonly name: string;
+  /** Its keys. */
+  readonly verifiers: readonly NoteVerifier[];
+  readonly transport: LogTransport;
+  /** For lookups and tiles, as in `GOMODCACHE/cache/download/sumdb` (SPEC §7). They prove themselves, so it need not be durable. Stays the caller's. */
+  readonly cache: BlobStore;
+  readonly store: SumStore;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** For proven tiles. Default 16 MiB. */
+  readonly memoryBytes?: number | undefined;
+}
+
+/** A record that is proven to be in the log. */
+export interface ProvenRecord extends LogRecord {
+  /** Nothing had to be asked of the log for it. */
+  readonly isStored: boolean;
+}
+
+export interface KnownTree extends SignedTree {
+  /** When the log itself last said that this is its newest, in milliseconds since the epoch; 0: not since the start. */
+  readonly confirmedAt: number;
+}
+
+/**
+ * A checksum database of others. Whatever it answers is proven to belong to one history, and stays provable when the log is gone.
+ *
+ * Fails with `not_found` when the log does not have it, `upstream_*`, `overloaded` or `loop` when it cannot be asked and nothing
+ * stored can answer, `integrity` when what came is wrong or the log has shown two histories, `cancelled` when the signal ends the waiting.
+ */
+export interface RemoteLog {
+  readonly name: string;
+  lookup(modulePath: ModulePath, version: Version, context: FetchContext): Promise<ProvenRecord>;
+  /** `not_found` for one that is not in the log's newest tree, or of another height than go's. */
+  tile(tile: Tile, context: FetchContext): Promise<{ readonly bytes: Uint8Array; readonly isStored: boolean }>;
+  /** The newest tree that is known; an older one than `maxAgeMs` is confirmed or replaced first, if the log can be asked. */
+  tree(context: FetchContext, age: { readonly maxAgeMs: number }): Promise<KnownTree>;
+  /** Ends what is under way and writes what waits to be written. */
+  close(): Promise<void>;
+}
+
+/** For all that one answer takes of the log. */
+const flightMs = 60_000;
+/** How long a newer tree is waited for when there is one to go on with. */
+const patienceMs = 5000;
+/** After the log failed to say its newest tree, how long it is not asked again while there is one to go on with. */
+const restAfterFailureMs = 15_000;
+/** Whoever asks for what is not in the tree makes us ask for a newer one, but not more often than this. */
+const beyondTreeMs = 1000;
+
+export function createRemoteLog(options: RemoteLogOptions): RemoteLog {
+  return new VerifiedLog(options);
+}
+
+class VerifiedLog implements RemoteLog {
+  readonly name: string;
+  readonly #options: RemoteLogOptions;
+  readonly #writes: WriteBehind;
+  readonly #files: LogFiles;
+  readonly #follower: Follower;
+  readonly #lookups = new Singleflight<ProvenRecord>();
+  readonly #tiles = new Singleflight<ProvenTile>();
+  readonly #newest = new Singleflight<SignedTree>();
+  readonly #refreshes = new Singleflight<SignedTree>();
+  readonly #closing = new AbortController();
+  #confirmedAt = 0;
+  #refreshFailedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: RemoteLogOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#writes = new WriteBehind({ blobs: options.cache, events: options.events });
+    this.#files = new LogFiles({ ...options, writes: this.#writes });
+    this.#follower = new Follower({ ...options, files: this.#files });
+  }
+
+  async lookup(modulePath: ModulePath, version: Version, context: FetchContext): Promise<ProvenRecord> {
+    const timeline = await this.#follower.timeline();
+    const path = lookupPath(modulePath, version);
+    const known = timeline.records.get(path);
+    if (known !== undefined) return { ...known, isStored: true };
+    const flight = this.#lookups.run(path, () => this.#find(modulePath, version, this.#flightContext(context)));
+    return this.#wait(flight, context);
+  }
+
+  async tile(tile: Tile, context: FetchContext): Promise<{ bytes: Uint8Array; isStored: boolean }> {
+    if (tile.height !== tileHeight)
+      throw this.#notFound(tilePath(tile), `only tiles of height ${tileHeight} are relayed`);
+    const flight = this.#tiles.run(tilePath(tile), () => this.#findTile(tile, this.#flightContext(context)));
+    return this.#wait(flight, context);
+  }
+
+  async tree(context: FetchContext, { maxAgeMs }: { readonly maxAgeMs: number }): Promise<KnownTree> {
+    const { clock } = this.#options;
+    const timeline = await this.#follower.timeline();
+    const isKnown = timeline.tree.note.length > 0;
+    const isResting = clock.now() - this.#refreshFailedAt < restAfterFailureMs;
+    const isFresh = clock.now() - this.#confirmedAt <= maxAgeMs;
+    if (isKnown && (isFresh || isResting)) return this.#known(timeline.tree);
+    const refresh = this.#refresh(context);
+    try {
+      return this.#known(await this.#wait(isKnown ? this.#withPatience(refresh) : refresh, context));
+    } catch (error) {
+      if (!isKnown || !isUnavailable(error)) throw error;
+      return this.#known((await this.#follower.timeline()).tree);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([this.#lookups, this.#tiles, this.#refreshes, this.#newest].map((flights) => flights.settled()));
+    await this.#writes.settled();
+  }
+
+  async #find(modulePath: ModulePath, version: Version, context: FetchContext): Promise<ProvenRecord> {
+    const path = lookupPath(modulePath, version);
+    const asked = { modulePath, version, path, context };
+    const stored = await this.#files.stored(path);
+    if (stored !== undefined) {
+      const outcome = await this.#check(stored, asked);
+      if ("record" in outcome) return outcome.record;
+      await this.#files.setAside(path, outcome.wrong);
+    }
+    const [{ bytes, via }, newest] = await Promise.all([
+      this.#options.transport.get(path, "lookup", context),
+      this.#firstTree(context),
+    ]);
+    const outcome = await this.#check(bytes, { ...asked, newest });
+    if (!("record" in outcome)) {
+      const { events } = this.#options;
+      throw invalid(events, { database: this.name, via, reason: outcome.wrong, cause: outcome.cause });
+    }
+    this.#files.keep(path, bytes);
+    return { ...outcome.record, isStored: false };
+  }
+
+  /** Proves the answer to a lookup under our tree, or says what is wrong with it. Its own signed tree is followed only when ours is too small. */
+  async #check(
+    bytes: Uint8Array,
+    asked: {
+      readonly modulePath: ModulePath;
+      readonly version: Version;
+      readonly path: string;
+      readonly context: FetchContext;
+      /** A newer tree to follow instead. */
+      readonly newest?: SignedTree | undefined;
+    },
+  ): Promise<{ readonly record: ProvenRecord } | { readonly wrong: string; readonly cause?: unknown }> {
+    const { modulePath, version, path, context, newest } = asked;
+    let record: LogRecord;
+    let tree: SignedTree;
+    try {
+      const { id, text, note } = parseLookup(bytes);
+      const kinds = ["zip", "mod"] as const;
+      if (kinds.every((kind) => findHash(text, modulePath, version, kind) === undefined)) {
+        return { wrong: `the answer for ${path} is of another version` };
+      }
+      record = { id, text };
+      tree = this.#follower.open(note);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return { wrong: `the answer for ${path} is wrong: ${error.message}`, cause: error };
+    }
+    const { id, text } = record;
+    if (id >= tree.size) return { wrong: `the answer for ${path} has a tree without its record ${id}` };
+
+    let timeline = await this.#follower.timeline();
+    if (id >= timeline.tree.size) timeline = await this.#follower.catchUp();
+    if (id >= timeline.tree.size) {
+      const larger = newest !== undefined && newest.size > tree.size ? newest : tree;
+      timeline = await this.#follower.follow(larger, context, id);
+    } else if (tree.size === timeline.tree.size && !equalHashes(tree.hash, timeline.tree.hash)) {
+      await this.#follower.follow(tree, context);
+    }
+    const { hash, isStored } = await timeline.leaf(id, context);
+    if (!equalHashes(recordHash(text), hash)) {
+      // Either somebody changed the record, or the log has two histories.
+      await this.#follower.follow(tree, context);
+      return { wrong: `the answer for ${path} is not record ${id} of the log` };
+    }
+    timeline.records.set(path, record);
+    return { record: { ...record, isStored } };
+  }
+
+  async #findTile(tile: Tile, context: FetchContext): Promise<ProvenTile> {
+    const path = tilePath(tile);
+    const level = Math.max(tile.level, 0);
+    const timeline = await this.#follower.timeline();
+    let proven = await timeline.tile(level, tile.index, context);
+    if (proven === undefined || proven.tile.width < tile.width) {
+      if (this.#options.clock.now() - this.#confirmedAt > beyondTreeMs) await this.#refresh(context);
+      proven = await (await this.#follower.timeline()).tile(level, tile.index, context);
+    }
+    if (proven === undefined || proven.tile.width < tile.width) {
+      throw this.#notFound(path, "it is not in the log's newest tree");
+    }
+    const bytes = proven.bytes.subarray(0, tile.width * hashBytes);
+    return tile.level === -1 ? this.#findDataTile(tile, bytes, context) : { ...proven, tile, bytes };
+  }
+
+  /** The records whose hashes are given. Full ones are kept. */
+  async #findDataTile(tile: Tile, hashes: Uint8Array, context: FetchContext): Promise<ProvenTile> {
+    const path = tilePath(tile);
+    const full = tilePath({ ...tile, width: fullWidth });
+    const leaves = Array.from({ length: tile.width }, (_, entry) =>
+      hashes.subarray(entry * hashBytes, (entry + 1) * hashBytes),
+    );
+    const stored = await this.#files.stored(full);
+    if (stored !== undefined) {
+      const bytes = tryBeginning(stored, tile.width);
+      if (tryCheckDataTile(bytes, leaves) === undefined) return { tile, bytes, isStored: true };
+      await this.#files.setAside(full, "it does not belong to the tree that was signed");
+    }
+    const { bytes, via } = await this.#files.fetchTile(tile, context);
+    const wrong = tryCheckDataTile(bytes, leaves);
+    if (wrong !== undefined) {
+      const { events } = this.#options;
+      throw invalid(events, { database: this.name, via, reason: `${path} is wrong: ${wrong.message}`, cause: wrong });
+    }
+    if (tile.width === fullWidth) this.#files.keep(path, bytes);
+    return { tile, bytes, isStored: false };
+  }
+
+  /** Asks for the newest tree beside a first lookup: with the one that comes with that, which may be years old, the next lookups would need others. */
+  async #firstTree(context: FetchContext): Promise<SignedTree | undefined> {
+    const { tree } = await this.#follower.timeline();
+    if (tree.note.length > 0) return undefined;
+    try {
+      return await this.#newestTree(context);
+    } catch (error) {
+      // Proxies need not have it: go does not ask for it.
+      if (isUnavailable(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #refresh(context: FetchContext): Promise<SignedTree> {
+    return this.#refreshes.run("", async () => {
+      const { clock } = this.#options;
+      const own = this.#flightContext(context);
+      try {
+        const { tree } = await this.#follower.follow(await this.#newestTree(own), own);
+        this.#confirmedAt = clock.now();
+        return tree;
+      } catch (error) {
+        this.#refreshFailedAt = clock.now();
+        throw error;
+      }
+    });
+  }
+
+  /** What the log says is its newest tree. Signed, and not proven yet. */
+  #newestTree(context: FetchContext): Promise<SignedTree> {
+    return this.#newest.run("", async () => {
+      const { transport, events } = this.#options;
+      const { bytes, via } = await transport.get("latest", "latest", context).catch((error: unknown) => {
+        throw isSluiceError(error, "not_found") ? missing("latest", { database: this.name, cause: error }) : error;
+      });
+      try {
+        return this.#follower.open(bytes);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        const reason = `the signed tree is wrong: ${error.message}`;
+        throw invalid(events, { database: this.name, via, reason, cause: error });
+      }
+    });
+  }
+
+  #known(tree: SignedTree): KnownTree {
+    return { ...tree, confirmedAt: this.#confirmedAt };
+  }
+
+  /** What is fetched belongs to nobody: an asker that goes away stops waiting, and it is kept all the same. */
+  #flightContext({ client }: FetchContext): FetchContext {
+    return { signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(flightMs)]), client };
+  }
+
+  async #wait<T>(flight: Promise<T>, { signal }: FetchContext): Promise<T> {
+    try {
+      return await waitUnlessAborted(flight, signal);
+    } catch (error) {
+      throw isSluiceError(error) || !signal.aborted ? error : givenUp(signal, this.name);
+    }
+  }
+
+  async #withPatience<T>(promise: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const outOfPatience = this.#options.clock.sleep(patienceMs, over.signal).then(() => {
+      throw new SluiceError("upstream_timeout", `${this.name}: takes too long to say its newest tree`);
+    });
+    outOfPatience.catch(() => undefined);
+    try {
+      return await Promise.race([promise, outOfPatience]);
+    } finally {
+      over.abort();
+    }
+  }
+
+  #notFound(path: string, why: string): SluiceError {
+    return new SluiceError("not_found", `not found: ${path} of ${this.name}: ${why}`);
+  }
+}
+
+/** The log could not be asked, or did not answer properly. Neither says that it lies. */
+function isUnavailable(error: unknown): boolean {
+  return isSluiceError(
+    error,
+    "upstream_failed",
+    "upstream_timeout",
+    "upstream_refused",
+    "upstream_invalid",
+    "overloaded",
+    "loop",
+    "cancelled",
+  );
+}
+
+function tryCheckDataTile(bytes: Uint8Array, leaves: readonly Uint8Array[]): ProtocolError | undefined {
+  try {
+    checkDataTile(bytes, leaves);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return error;
+    throw error;
+  }
+}
+
+/** The first records of a data tile; all of it when it is none. */
+function tryBeginning(bytes: Uint8Array, width: number): Uint8Array {
+  if (width === fullWidth) return bytes;
+  try {
+    return formatDataTile(parseDataTile(bytes).slice(0, width));
+  } catch (error) {
+    if (error instanceof ProtocolError) return bytes;
+    throw error;
+  }
+}
