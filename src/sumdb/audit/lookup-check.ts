@@ -1,0 +1,93 @@
+import { LRUCache } from "lru-cache";
+import { isSluiceError } from "../../core/errors.ts";
+import type { SignedTree } from "../../core/ports.ts";
+import { ProtocolError } from "../../protocol/error.ts";
+import { type NoteVerifier, parseLookup, parseRecord } from "../../protocol/sumdb/index.ts";
+import { base64, type Findings } from "./finding.ts";
+import type { LogReader } from "./log-reader.ts";
+import { Prover } from "./prover.ts";
+import { openTree } from "./signed-tree.ts";
+
+export interface LookupCheckOptions {
+  readonly log: LogReader;
+  readonly verifiers: readonly NoteVerifier[];
+  /** The tree that is audited. */
+  readonly tree: SignedTree;
+  readonly findings: Findings;
+}
+
+/** Trees that lookups came with, whose place in the history is known. */
+const maxTrees = 1000;
+
+/** Compares what a log answers to lookups with its records, and the trees that it attaches with the one that is audited. */
+export class LookupCheck {
+  readonly #options: LookupCheckOptions;
+  readonly #prover: Prover;
+  readonly #trees = new LRUCache<string, Promise<void>>({ max: maxTrees });
+
+  constructor(options: LookupCheckOptions) {
+    this.#options = options;
+    this.#prover = new Prover(options.log);
+  }
+
+  /** Fails only when the log cannot be asked. What is wrong is among the findings. */
+  async check(id: number, text: string): Promise<void> {
+    const { findings } = this.#options;
+    try {
+      await this.#compare(id, text);
+    } catch (error) {
+      const isWrong = error instanceof ProtocolError || isSluiceError(error, "integrity", "not_found");
+      if (!isWrong) throw error;
+      findings.add(`the lookup of record ${id}`, ["the tiles have", firstLine(text)], ["the lookup", error.message]);
+    }
+  }
+
+  async #compare(id: number, text: string): Promise<void> {
+    const { log, verifiers, findings } = this.#options;
+    const [line] = parseRecord(text);
+    if (line === undefined) return;
+    const { modulePath, version } = line;
+    const lookup = parseLookup(await log.lookup(modulePath, version));
+    const place = `the lookup of record ${id} (${modulePath} ${version})`;
+    if (lookup.id !== id) {
+      findings.add(place, ["the tiles have it as record", String(id)], ["the lookup as record", String(lookup.id)]);
+    } else if (lookup.text !== text) {
+      findings.add(place, ["the tiles have", text.trimEnd()], ["the lookup has", lookup.text.trimEnd()]);
+    }
+    const tree = openTree(lookup.note, verifiers, "its signed tree");
+    if (tree.size <= id) {
+      findings.add(
+        place,
+        ["must come with a tree of at least", `${id + 1} records`],
+        ["comes with one of", `${tree.size}`],
+      );
+    }
+    await this.#checkTree(tree);
+  }
+
+  /** Each tree once, however many lookups come with it. */
+  #checkTree(tree: SignedTree): Promise<void> {
+    const key = `${tree.size} ${base64(tree.hash)}`;
+    const known = this.#trees.get(key);
+    if (known !== undefined) return known;
+    const checked = this.#findPlace(tree);
+    this.#trees.set(key, checked);
+    return checked;
+  }
+
+  async #findPlace(tree: SignedTree): Promise<void> {
+    const [older, newer] =
+      tree.size <= this.#options.tree.size ? [tree, this.#options.tree] : [this.#options.tree, tree];
+    const proven = await this.#prover.treeHash(newer, older.size);
+    if (Buffer.compare(proven, older.hash) === 0) return;
+    this.#options.findings.add(
+      `two histories: the signed trees of ${older.size} and of ${newer.size} records`,
+      [`the tree of ${older.size} has`, base64(older.hash)],
+      [`the tree of ${newer.size} has, for its first ${older.size}`, base64(proven)],
+    );
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
