@@ -39,7 +39,7 @@ export const sumdbSchema = section(
     }),
     recheckIntervalMs: setting(value.duration({ min: 1000 }), {
       kind: "duration",
-      default: "1h",
+      default: "15m",
       synonyms: ["recheck", "interval"],
       doc: "How often files that could not be compared are tried again. It begins soon after the start.",
     }),

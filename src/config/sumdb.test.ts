@@ -22,7 +22,7 @@ describe("without anything", () => {
       noVerify: "",
       mirror: [],
       latestTtlMs: 60_000,
-      recheckIntervalMs: 3_600_000,
+      recheckIntervalMs: 900_000,
       keyFiles: [],
       vouchPublic: false,
       key: undefined,

@@ -21,6 +21,6 @@ export function checksumMismatch(file: SumFile, database: string, expected: stri
 }
 
 /** Also of an error that a source has made of it. */
-export function isChecksumMismatch(error: unknown): error is SluiceError {
+export function isChecksumMismatch(error: unknown): boolean {
   return isSluiceError(error, "integrity") && error.details["mismatch"] === true;
 }

@@ -1,35 +1,34 @@
+import type { H1 } from "../protocol/brand.ts";
 import type { FileRequest } from "../protocol/goproxy/index.ts";
-import { blobKey, formatInfo, maxInfoBytes, parseInfo } from "../protocol/goproxy/index.ts";
-import { scanModulePath } from "../protocol/modfile/index.ts";
-import { hashGoMod } from "../protocol/zip/index.ts";
-import { ProtocolError } from "../protocol/error.ts";
-import { createHash } from "node:crypto";
+import { blobKey } from "../protocol/goproxy/index.ts";
 import { Readable } from "node:stream";
 import { type Answer, answerFile } from "./answer.ts";
-import { parseFrom, readBody } from "./body.ts";
+import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
 import type {
   BlobContent,
   Clock,
   Events,
   FetchContext,
-  FileFacts,
   ModuleStore,
+  NewFacts,
   Source,
   SourceResponse,
   StoredFile,
+  SumVerifier,
   ZipVerifier,
 } from "./ports.ts";
+import { type GoModRequest, type InfoRequest, receiveGoMod, receiveInfo, type SmallFile } from "./small-files.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
-type InfoRequest = Extract<FileRequest, { readonly kind: "info" }>;
-type GoModRequest = Extract<FileRequest, { readonly kind: "mod" }>;
 type ZipRequest = Extract<FileRequest, { readonly kind: "zip" }>;
 
 export interface FileFlightOptions {
   readonly store: ModuleStore;
   readonly source: Source;
   readonly verifier: ZipVerifier;
+  /** What sources send is compared with checksum databases. Without it nothing is. */
+  readonly sums?: SumVerifier | undefined;
   readonly clock: Clock;
   readonly events: Events;
   /** Zips above this many bytes are streamed to clients while they are fetched. */
@@ -39,9 +38,6 @@ export interface FileFlightOptions {
   /** For one fetch over all its attempts and sources. */
   readonly totalTimeoutMs: number;
 }
-
-/** SPEC §5.3: what a zip may carry as go.mod. */
-const maxGoModBytes = 16 * 1024 * 1024;
 
 interface Flight {
   /** The file as it now stands in the store, or only in memory when the store did not take it. */
@@ -111,6 +107,7 @@ export class FileFlights {
     const startedAt = clock.now();
     const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
     events.emit({ type: "fetch_started", key });
+    this.#options.sums?.prepare(request.modulePath, request.version, client);
     let outcome = "ok";
     try {
       return request.kind === "zip"
@@ -125,27 +122,35 @@ export class FileFlights {
   }
 
   async #fetchSmall(request: InfoRequest | GoModRequest, context: FetchContext): Promise<StoredFile> {
-    const receive = (response: SourceResponse): Promise<SmallFile> =>
-      request.kind === "info" ? receiveInfo(response, request) : receiveGoMod(response, request);
+    const receive = async (response: SourceResponse): Promise<SmallFile> => {
+      if (request.kind === "info") return receiveInfo(response, request);
+      const { bytes, facts } = await receiveGoMod(response, request);
+      return { bytes, facts: await this.#compared(request, facts, { response, context }) };
+    };
     const { bytes, facts } = await this.#options.source.fetch(request, receive, context);
     return this.#keep(request, { bytes }, facts);
   }
 
   async #fetchZip(request: ZipRequest, context: FetchContext, goLive: (body: LiveBody) => void): Promise<StoredFile> {
-    const { store, source, verifier, events, streamFromBytes } = this.#options;
-    const spool = new Spool({
-      memoryBytes: streamFromBytes,
-      stagingFile: () => store.stagingFile(),
-      fallback: this.#fallback,
-      onDiskFailure: (error) => events.emit({ type: "store_failed", store: "staging", operation: "write", error }),
-    });
+    const { source, verifier } = this.#options;
+    let spool = this.#newSpool();
     // A disk that does not take a good file is no reason to break the transfer to those who follow it.
     let isVerified = false;
     let live: LiveBody | undefined;
-    const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: Facts }> => {
+    let refused: unknown;
+    const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: NewFacts }> => {
+      if (refused !== undefined) {
+        // Whoever follows has bytes of a file that is not the version, and nothing can be appended to them.
+        spool.fail(refused);
+        await spool.dispose();
+        spool = this.#newSpool();
+        live = undefined;
+        refused = undefined;
+      }
       await spool.restart();
+      const followed = { spool, source: response.source, size: response.size };
       void spool.outgrewMemory.then(() => {
-        live ??= { spool, source: response.source, size: response.size };
+        live ??= followed;
         goLive(live);
       });
       for await (const chunk of response.body) await spool.append(chunk);
@@ -156,8 +161,13 @@ export class FileFlights {
       if (live?.size !== undefined && live.size !== spool.size) {
         throw new SluiceError("integrity", `clients were told ${live.size} bytes, and the file has ${spool.size}`);
       }
+      const facts = { size: spool.size, sha256, h1, source: response.source };
+      const compared = await this.#compared(request, facts, { response, context }).catch((error: unknown) => {
+        if (isChecksumMismatch(error)) refused = error;
+        throw error;
+      });
       isVerified = true;
-      return { content, facts: { size: spool.size, sha256, h1, source: response.source } };
+      return { content, facts: compared };
     };
     try {
       const { content, facts } = await source.fetch(request, receive, context);
@@ -171,6 +181,37 @@ export class FileFlights {
       throw error;
     } finally {
       await spool.dispose();
+    }
+  }
+
+  #newSpool(): Spool {
+    const { store, events, streamFromBytes } = this.#options;
+    return new Spool({
+      memoryBytes: streamFromBytes,
+      stagingFile: () => store.stagingFile(),
+      fallback: this.#fallback,
+      onDiskFailure: (error) => events.emit({ type: "store_failed", store: "staging", operation: "write", error }),
+    });
+  }
+
+  /** The facts of what a checksum database confirms, or did not refuse. */
+  async #compared(
+    { kind, modulePath, version }: GoModRequest | ZipRequest,
+    facts: NewFacts & { readonly h1: H1 },
+    { response, context }: { readonly response: SourceResponse; readonly context: FetchContext },
+  ): Promise<NewFacts> {
+    const { sums, events } = this.#options;
+    if (sums === undefined) return facts;
+    const { source, isDirect = false } = response;
+    try {
+      const verdict = await sums.check({ kind, modulePath, version, h1: facts.h1, source, isDirect }, context);
+      return verdict.state === "unverified" ? { ...facts, unverified: verdict.reason } : facts;
+    } catch (error) {
+      if (isChecksumMismatch(error) && error instanceof Error) {
+        const key = blobKey({ kind, modulePath, version });
+        events.emit({ type: "integrity_failed", key, source, reason: error.message });
+      }
+      throw error;
     }
   }
 
@@ -191,7 +232,7 @@ export class FileFlights {
   }
 
   /** A store that cannot write must not cost the client its file: what fits in memory is answered all the same. */
-  async #keep(request: FileRequest, content: BlobContent, facts: Facts): Promise<StoredFile> {
+  async #keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
     try {
       return await this.#options.store.keep(request, content, facts);
     } catch (error) {
@@ -199,38 +240,6 @@ export class FileFlights {
       return memoryFile(blobKey(request), content.bytes, facts);
     }
   }
-}
-
-type Facts = Omit<FileFacts, "key" | "firstSeenAt">;
-
-interface SmallFile {
-  readonly bytes: Uint8Array;
-  readonly facts: Facts;
-}
-
-async function receiveInfo(response: SourceResponse, request: InfoRequest): Promise<SmallFile> {
-  const sent = await readBody(response, maxInfoBytes);
-  const info = parseFrom(response.source, blobKey(request), () => parseInfo(sent, request));
-  const bytes = Buffer.from(formatInfo(info));
-  return { bytes, facts: { size: bytes.length, sha256: sha256Of(bytes), source: response.source } };
-}
-
-async function receiveGoMod(response: SourceResponse, request: GoModRequest): Promise<SmallFile> {
-  const bytes = await readBody(response, maxGoModBytes);
-  parseFrom(response.source, blobKey(request), () => refuseWhatIsNoGoMod(bytes));
-  return {
-    bytes,
-    facts: { size: bytes.length, sha256: sha256Of(bytes), h1: hashGoMod(bytes), source: response.source },
-  };
-}
-
-/**
- * Old releases carry go.mod files that today's parser refuses, and their hashes stand in go.sum files, so how it parses does not
- * matter here. A file that is not blank and names no module is something else, such as a page of a login portal.
- */
-function refuseWhatIsNoGoMod(bytes: Uint8Array): void {
-  if (scanModulePath(bytes) !== "" || Buffer.from(bytes).toString("utf8").trim() === "") return;
-  throw new ProtocolError("malformed_gomod", "it has no module directive");
 }
 
 function answerLive({ spool, source, size }: LiveBody): Answer {
@@ -247,7 +256,7 @@ function answerLive({ spool, source, size }: LiveBody): Answer {
   };
 }
 
-function memoryFile(key: string, bytes: Uint8Array, facts: Facts): StoredFile {
+function memoryFile(key: string, bytes: Uint8Array, facts: NewFacts): StoredFile {
   return {
     key,
     size: bytes.length,
@@ -257,8 +266,4 @@ function memoryFile(key: string, bytes: Uint8Array, facts: Facts): StoredFile {
     stream: (range) => Readable.from([range === undefined ? bytes : bytes.subarray(range.start, range.end)]),
     discard: () => undefined,
   };
-}
-
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -4,7 +4,7 @@ import { LRUCache } from "lru-cache";
 import { type Answer, answerRecord } from "./answer.ts";
 import { parseFrom, readBody } from "./body.ts";
 import { isSluiceError } from "./errors.ts";
-import { sha256Of } from "./file-flights.ts";
+import { sha256Of } from "./small-files.ts";
 import { maxListBytes } from "./latest.ts";
 import type { BlobKey, Clock, Events, ModuleStore, Source, SourceResponse, StoredRecord } from "./ports.ts";
 import { Singleflight } from "./singleflight.ts";

@@ -3,11 +3,12 @@ import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/gopr
 import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
 import { type Answer, answerFile, answerRecord } from "./answer.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
-import { FileFlights, type FileFlightOptions, sha256Of } from "./file-flights.ts";
+import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { Records } from "./records.ts";
 import { waitUnlessAborted } from "./singleflight.ts";
+import { sha256Of } from "./small-files.ts";
 
 export interface ResolverOptions extends FileFlightOptions {
   /** `list`, `@latest` and queries are fresh for so long. */

@@ -87,6 +87,7 @@ describe("what is tried again", () => {
     [new SluiceError("cancelled", ""), false],
     [new SluiceError("overloaded", ""), false],
     [new SluiceError("storage_failed", ""), false],
+    [new SluiceError("unverified", ""), false],
     [new TypeError("a bug"), false],
   ])("%o: %s", async (error, again) => {
     const { outcome } = await run([error]);

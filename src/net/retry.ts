@@ -37,6 +37,7 @@ const notTheirs: ReadonlySet<ErrorCode> = new Set([
   "overloaded",
   "internal",
   "storage_failed",
+  "unverified",
 ]);
 
 /** An error of an upstream that may be gone on the next attempt: retryable by the error table, and nothing a person has to mend. */

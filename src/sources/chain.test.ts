@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { failureOf } from "../../test/support/source-harness.ts";
+import { checksumMismatch } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
 import type { Source, SourceResponse } from "../core/ports.ts";
 import { type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
+import { parseModulePath, parseVersion } from "../protocol/module/index.ts";
+import { hashGoMod } from "../protocol/zip/index.ts";
 import { parseChain } from "./chain-spec.ts";
 import { createChain } from "./chain.ts";
 import { createPrivateRules } from "./private.ts";
@@ -90,11 +93,57 @@ describe("asks and answers as go walks through GOPROXY", () => {
   });
 });
 
-describe("what is not the source's failure ends the walk", () => {
-  test.each<[Outcome]>([["cancelled"], ["storage_failed"], ["draining"], ["internal"]])("%s", async (outcome) => {
-    const { fetch, asked } = chainOf(`${a}|${b}`, { [a]: outcome, [b]: "ok" });
-    expect([(await failureOf(fetch())).code, asked]).toEqual([outcome, [a]]);
+describe("behind a copy that a checksum database does not confirm", () => {
+  const file = {
+    kind: "mod",
+    modulePath: parseModulePath("example.com/m"),
+    version: parseVersion("v1.0.0"),
+    h1: hashGoMod(Buffer.from("tampered")),
+    source: a,
+    isDirect: false,
+  } as const;
+  const mismatch = checksumMismatch(file, "sum.example.com", hashGoMod(Buffer.from("right")));
+
+  test.each<[string, Readonly<Record<string, Outcome>>, readonly string[], string]>([
+    [`${a},${b}`, { [b]: "ok" }, [a, b], b],
+    [`${a}|${b}`, { [b]: "ok" }, [a, b], b],
+    [`${a},${b}`, {}, [a, b], "integrity"],
+    [`${a},${b}|${c}`, { [b]: "upstream_failed" }, [a, b, c], "integrity"],
+    [`${a},${b},${c}`, { [b]: "upstream_failed", [c]: "ok" }, [a, b], "integrity"],
+  ])("the next is asked in any case: %s when then %j", async (text, outcomes, expectedAsked, expected) => {
+    const { fetch, asked } = chainOf(text, { [a]: mismatch, ...outcomes });
+    const answer = await fetch().catch((error: unknown) => (error instanceof SluiceError ? error.code : error));
+    expect([answer, asked]).toEqual([expected, expectedAsked]);
   });
+
+  test("both hashes stand in the answer, on lines of their own, and what the others said", async () => {
+    const { fetch } = chainOf(`${a},${b}`, { [a]: mismatch, [b]: "upstream_failed" });
+    const { message, details } = await failureOf(fetch());
+    expect(message).toBe(`${mismatch.message}\n  ${b}: answered with upstream_failed`);
+    expect(details).toMatchObject({ mismatch: true, found: file.h1 });
+  });
+
+  test("the answer fits into what go prints, however long the module path is", async () => {
+    const long = checksumMismatch(
+      { ...file, modulePath: parseModulePath(`example.com/${"x".repeat(500)}`), source: `https://${"y".repeat(300)}` },
+      "sum.example.com",
+      file.h1,
+    );
+    const { fetch } = chainOf(`${a},${b},${c}`, { [a]: long });
+    const { message } = await failureOf(fetch());
+    expect(message.length).toBeLessThanOrEqual(560);
+    expect(message).toMatch(/\n {2}downloaded: h1:\S+\n {2}sum\.example\.com: h1:\S+\n/);
+  });
+});
+
+describe("what is not the source's failure ends the walk", () => {
+  test.each<[Outcome]>([["cancelled"], ["unverified"], ["storage_failed"], ["draining"], ["internal"]])(
+    "%s",
+    async (outcome) => {
+      const { fetch, asked } = chainOf(`${a}|${b}`, { [a]: outcome, [b]: "ok" });
+      expect([(await failureOf(fetch())).code, asked]).toEqual([outcome, [a]]);
+    },
+  );
 
   test("a bug", async () => {
     const bug = new TypeError("x is not a function");

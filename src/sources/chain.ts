@@ -1,3 +1,4 @@
+import { isChecksumMismatch } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, isSluiceError, type SluiceError } from "../core/errors.ts";
 import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
 import { parseFrom, readBody } from "../core/body.ts";
@@ -66,6 +67,8 @@ async function listFailure(
  * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
  * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
  *
+ * After a copy that a checksum database does not confirm the next one is asked in any case.
+ *
  * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
  * repository has lost. `@latest` ends at the first that has a list. `not_found` carries in `details.asked` how many sources said so.
  */
@@ -105,8 +108,10 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
             break;
           }
           if (later === undefined) continue;
-          failure = later;
-          if (!fallBackOnError || context.signal.aborted) break;
+          // Of all failures, one that somebody may have made on purpose is what has to be told.
+          if (failure === undefined || !isChecksumMismatch(failure)) failure = later;
+          // Its copy is not the version that the world knows; who comes next has to prove its own just so.
+          if (context.signal.aborted || !(fallBackOnError || isChecksumMismatch(later))) break;
         }
       }
       const last = answers.at(-1);

@@ -1,3 +1,4 @@
+import { isChecksumMismatch } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
 
@@ -63,8 +64,8 @@ export function directAnswer(
   const said = error.message.replace(/^not found: /, "");
   const named = said.includes(request.modulePath) ? said : `${describe(request)}: ${said}`;
   const head = error.code === "not_found" ? `not found: ${named}` : named;
-  const lines = [head, ...others.map(answerLine)];
-  return new SluiceError(error.code, clip(lines), {
+  const lines = isChecksumMismatch(error) ? error.message.split("\n") : [head];
+  return new SluiceError(error.code, clip([...lines, ...others.map(answerLine)]), {
     cause: error,
     details: { ...error.details, asked: others.length + 1 },
     retryAfterSeconds: error.retryAfterSeconds,
@@ -83,8 +84,10 @@ export function notFoundPrivate(request: ModuleRequest): SluiceError {
 /** `failure` decides the code; the answers of the other sources are named too. */
 export function failed(request: ModuleRequest, failure: SluiceError, answers: readonly SourceAnswer[]): SluiceError {
   const others = answers.filter(({ error }) => error !== failure);
-  const lines = [`${describe(request)}: ${failure.message}`, ...others.map(answerLine)];
-  return new SluiceError(failure.code, clip(lines, advice[failure.code]), {
+  const isExplained = isChecksumMismatch(failure);
+  const lines = isExplained ? failure.message.split("\n") : [`${describe(request)}: ${failure.message}`];
+  const last = isExplained ? undefined : advice[failure.code];
+  return new SluiceError(failure.code, clip([...lines, ...others.map(answerLine)], last), {
     cause: failure,
     details: { ...failure.details, asked: answers.length },
     retryAfterSeconds: failure.retryAfterSeconds,
@@ -103,7 +106,7 @@ function answerLine({ source, error: { message } }: SourceAnswer): string {
   return `  ${clipText(source, maxNameBytes)}: ${clipText(answer, maxAnswerBytes)}`;
 }
 
-/** Keeps the head, as many lines as there is room for, and `last`. */
+/** Keeps the head, as many lines as there is room for, and `last`. All are printable; the lines behind the head are clipped already. */
 function clip([head = "", ...lines]: readonly string[], last?: string): string {
   const room = maxBytes - (last === undefined ? 0 : last.length + 1) - "\n  and 99 more".length;
   const kept = [clipText(head, maxHeadBytes)];

@@ -59,7 +59,11 @@ export function createGitSource(options: GitSourceOptions): Source {
       if (context.signal.aborted) throw givenUp(context.signal, name);
       const startedAt = clock.now();
       const location = await discovery.find(request.modulePath, context);
-      if (location.vcs === "mod") return openProxy(location.url).fetch(request, receive, context);
+      if (location.vcs === "mod") {
+        // A proxy, but one that the module's own host chose.
+        const receiveDirect = (response: SourceResponse): Promise<T> => receive({ ...response, isDirect: true });
+        return openProxy(location.url).fetch(request, receiveDirect, context);
+      }
       let firstByteMs: number | undefined;
       let failure: Error | undefined;
       try {
@@ -73,7 +77,8 @@ export function createGitSource(options: GitSourceOptions): Source {
         );
         firstByteMs = clock.now() - startedAt;
         try {
-          return await receive({ source: name, size: body.size, body: untilAborted(body.bytes, context.signal, name) });
+          const bytes = untilAborted(body.bytes, context.signal, name);
+          return await receive({ source: name, size: body.size, isDirect: true, body: bytes });
         } finally {
           await body.dispose?.();
         }
