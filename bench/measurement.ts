@@ -1,9 +1,9 @@
 import type { PeerName } from "./peers/peer.ts";
 
-/** Who was measured: a server, or the go command without one in between. */
-export type Contestant = PeerName | "direct";
+/** Who was measured: a server, the go command without one in between, or a Sluice that asks no checksum database. */
+export type Contestant = PeerName | "direct" | "unverified";
 
-export type Unit = "requests/s" | "bytes/s" | "ms" | "s" | "CPU s" | "bytes" | "count" | "×";
+export type Unit = "requests/s" | "records/s" | "bytes/s" | "ms" | "s" | "CPU s" | "bytes" | "count" | "×";
 
 /** One row of the report. */
 export interface Measurement {

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { buildModules, incompressible } from "../test/support/fixture-modules.ts";
+import { logName } from "./log-files.ts";
 
 /** Paths, below a GOPROXY, of what the load asks for. */
 export const hotFiles = {
@@ -9,6 +10,8 @@ export const hotFiles = {
   list: "example.com/bench/small/@v/list",
   smallZip: "example.com/bench/small/@v/v1.0.0.zip",
   largeZip: "example.com/bench/large/@v/v1.0.0.zip",
+  lookup: `sumdb/${logName}/lookup/example.com/bench/small@v1.0.0`,
+  tile: `sumdb/${logName}/tile/8/0/000`,
 } as const;
 
 /** Writes the modules of the load into a folder in the GOPROXY layout, made so that no network is needed. */

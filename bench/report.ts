@@ -7,6 +7,7 @@ const units: Readonly<Record<Unit, { readonly format: (value: number) => string;
     format: (value) => (value >= 10_000 ? `${(value / 1000).toFixed(1)}k` : value.toFixed(0)),
     suffix: " /s",
   },
+  "records/s": { format: (value) => value.toFixed(0), suffix: " /s" },
   "bytes/s": { format: (value) => (value / 1e6).toFixed(0), suffix: " MB/s" },
   bytes: { format: (value) => (value / 2 ** 20).toFixed(0), suffix: " MiB" },
   count: { format: (value) => value.toFixed(0), suffix: "" },
@@ -15,7 +16,7 @@ const units: Readonly<Record<Unit, { readonly format: (value: number) => string;
   "CPU s": { format: scalar, suffix: " s" },
   "×": { format: scalar, suffix: " ×" },
 };
-const order: readonly Contestant[] = ["sluice", "nginx", "goproxy", "direct"];
+const order: readonly Contestant[] = ["sluice", "nginx", "goproxy", "direct", "unverified"];
 
 /** Everything of a run that is worth keeping. */
 export interface Report {

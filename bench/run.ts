@@ -10,13 +10,25 @@ import { nginx } from "./peers/nginx.ts";
 import type { Peer } from "./peers/peer.ts";
 import { sluice } from "./peers/sluice.ts";
 import { formatJson, formatMarkdown } from "./report.ts";
-import { cachedDownload, coldDownload, coldDownloadReal } from "./workloads/download.ts";
+import { cachedDownload, coldDownload, coldDownloadReal, verifiedDownload } from "./workloads/download.ts";
 import { git } from "./workloads/git.ts";
 import { hot } from "./workloads/hot.ts";
 import { hung } from "./workloads/hung.ts";
+import { audit, ownLog } from "./workloads/checksums.ts";
 import { stampede } from "./workloads/stampede.ts";
 
-const workloads = [hot, cachedDownload, coldDownload, coldDownloadReal, stampede, hung, git];
+const workloads = [
+  hot,
+  cachedDownload,
+  coldDownload,
+  coldDownloadReal,
+  verifiedDownload,
+  stampede,
+  hung,
+  git,
+  ownLog,
+  audit,
+];
 const names = workloads.flatMap((workload) => workload.names);
 
 process.exitCode = await main(process.argv.slice(2));

@@ -31,12 +31,13 @@ export const goproxy: Peer = {
     }
     return `${modulePath}@${version} cannot be built here: ${reasons.at(-1)}`;
   },
-  async start({ folder, upstream }) {
+  async start({ folder, upstream, log }) {
     const url = new URL(`http://127.0.0.1:${await freePort()}`);
     const store = path.join(folder, "store");
     mkdirSync(store);
+    const relayed = log === undefined ? [] : ["--proxied-sumdbs", `${log.name} ${new URL(log.path, upstream).href}`];
     const server = await startServer({
-      command: [program, "server", "--address", url.host, "--cacher-dir", store, "--temp-dir", folder],
+      command: [program, "server", "--address", url.host, "--cacher-dir", store, "--temp-dir", folder, ...relayed],
       env: { ...goEnvironment(path.join(folder, "go")), GOPROXY: upstream },
       folder,
       probe: url,

@@ -1,3 +1,4 @@
+import type { LogFiles } from "../log-files.ts";
 import type { Usage } from "../server-process.ts";
 
 export type PeerName = "sluice" | "nginx" | "goproxy";
@@ -10,6 +11,8 @@ export interface PeerStart {
   readonly tree: string;
   /** A GOPROXY with the same files, which proxies fetch from; a chain as go reads it. */
   readonly upstream: string;
+  /** A checksum database, which the upstream relays; without one, none is asked. */
+  readonly log?: LogFiles;
 }
 
 /** A server under test. */

@@ -9,15 +9,15 @@ export const sluice: Peer = {
   name: "sluice",
   isProxy: true,
   prepare: async () => undefined,
-  start: ({ folder, upstream }) => startSluice(folder, { GOPROXY: upstream }),
+  start: ({ folder, upstream, log }) => startSluice(folder, { GOPROXY: upstream, GOSUMDB: log?.verifierKey ?? "off" }),
 };
 
-/** With these further settings. */
+/** With these further settings. Without `GOSUMDB` no checksum database is asked. */
 export async function startSluice(folder: string, env: Readonly<Record<string, string>>): Promise<RunningPeer> {
   const url = new URL(`http://127.0.0.1:${await freePort()}`);
   const server = await startServer({
     command: [process.execPath, program, "serve"],
-    env: { SLUICE_LISTEN: url.host, SLUICE_DATA_DIR: path.join(folder, "data"), ...env },
+    env: { GOSUMDB: "off", SLUICE_LISTEN: url.host, SLUICE_DATA_DIR: path.join(folder, "data"), ...env },
     folder,
     probe: new URL("/readyz", url),
   });

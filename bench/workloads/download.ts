@@ -1,13 +1,18 @@
 import { removeFolder, temporaryFolder } from "../folders.ts";
 import { machineChain, timeDownload } from "../go-client.ts";
+import { writeLog } from "../log-files.ts";
 import { Row, takeTurns, type Aim, type Contestant, type Measurement } from "../measurement.ts";
-import type { Peer, RunningPeer } from "../peers/peer.ts";
+import type { Peer, PeerStart, RunningPeer } from "../peers/peer.ts";
+import { sluice } from "../peers/sluice.ts";
 import { projectFiles } from "../project-files.ts";
+import type { Usage } from "../server-process.ts";
 import { startUpstream } from "../upstream.ts";
 import type { Bench, Workload } from "./workload.ts";
 
 /** What a well-connected upstream takes for the first byte. */
 const upstreamLatencyMs = 25;
+/** Records of the checksum database; its modules stand among them as far apart as it has room. */
+const logSize = 100_000;
 
 /** `go mod download all` of a real project, whose files every server has. */
 export const cachedDownload: Workload = {
@@ -65,6 +70,32 @@ export const coldDownloadReal: Workload = {
   },
 };
 
+/** The same through a Sluice that compares every file with a checksum database behind the same upstream, and one that does not. */
+export const verifiedDownload: Workload = {
+  names: ["download-verified"],
+  async run(bench) {
+    const { tree, moduleCount } = await projectFiles();
+    const log = writeLog(tree, logSize);
+    const upstream = await startUpstream(tree, upstreamLatencyMs);
+    try {
+      const rows = new DownloadRows(
+        "download-verified",
+        `cold \`go mod download all\`, ${moduleCount} modules, verified, upstream at ${upstreamLatencyMs} ms`,
+        [{ is: "at most", factor: 1.05, of: "unverified" }],
+      );
+      await takeTurns(bench.options.downloadRounds, ["sluice", "unverified"] as const, async (contestant, round) => {
+        const chain = { upstream: upstream.url.href, ...(contestant === "sluice" ? { log } : {}) };
+        const [seconds, usage] = await downloadThrough(sluice, chain);
+        bench.progress(`download-verified, round ${round + 1}: ${contestant} ${seconds.toFixed(2)} s`);
+        rows.add(contestant, seconds, usage);
+      });
+      return rows.measurements();
+    } finally {
+      await upstream.close();
+    }
+  },
+};
+
 async function measureCold(
   bench: Bench,
   { workload, title, chain, mayFail }: { workload: string; title: string; chain: string; mayFail: boolean },
@@ -76,7 +107,7 @@ async function measureCold(
     const name = contestant === "direct" ? contestant : contestant.name;
     try {
       if (contestant === "direct") rows.add(name, await timeDownload(chain));
-      else await downloadThrough(contestant, chain, rows);
+      else rows.add(name, ...(await downloadThrough(contestant, { upstream: chain })));
       bench.progress(`${workload}, round ${round + 1}: ${name} done`);
     } catch (error) {
       if (!mayFail) throw error;
@@ -88,14 +119,18 @@ async function measureCold(
   return rows.measurements();
 }
 
-async function downloadThrough(peer: Peer, chain: string, rows: DownloadRows): Promise<void> {
+/** Through a server that has nothing yet; answers the seconds it took, and what the server used. */
+async function downloadThrough(
+  peer: Peer,
+  chain: Pick<PeerStart, "upstream" | "log">,
+): Promise<[seconds: number, usage: Usage]> {
   const folder = temporaryFolder(peer.name);
-  const running = await peer.start({ folder, tree: folder, upstream: chain });
+  const running = await peer.start({ folder, tree: folder, ...chain });
   try {
     const before = running.usage().cpuSeconds;
     const seconds = await timeDownload(running.url.href);
     const { cpuSeconds, peakRssBytes } = running.usage();
-    rows.add(peer.name, seconds, { cpuSeconds: cpuSeconds - before, peakRssBytes });
+    return [seconds, { cpuSeconds: cpuSeconds - before, peakRssBytes }];
   } finally {
     await running.stop();
     removeFolder(folder);
@@ -113,7 +148,7 @@ class DownloadRows {
     this.#memory = new Row({ workload, title: `${title}: server's peak memory`, unit: "bytes", aims: [] });
   }
 
-  add(contestant: Contestant, seconds: number, usage?: { cpuSeconds: number; peakRssBytes: number }): void {
+  add(contestant: Contestant, seconds: number, usage?: Usage): void {
     this.#seconds.add(contestant, seconds);
     if (usage === undefined) return;
     this.#cpu.add(contestant, usage.cpuSeconds);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { temporaryFolder } from "../folders.ts";
 import { Row, takeTurns, type Aim, type Measurement, type Unit } from "../measurement.ts";
+import { writeLog } from "../log-files.ts";
 import { hotFiles } from "../modules.ts";
 import type { RunningPeer } from "../peers/peer.ts";
 import { startUpstream } from "../upstream.ts";
@@ -26,6 +27,8 @@ const files: readonly HotFile[] = [
   { ...small, name: "info", title: "hot `.info`", path: hotFiles.info },
   { ...small, name: "mod", title: "hot `.mod`", path: hotFiles.mod },
   { ...small, name: "list", title: "hot `list`", path: hotFiles.list },
+  { ...small, name: "sumdb-lookup", title: "hot look-up of a checksum database", path: hotFiles.lookup },
+  { ...small, name: "sumdb-tile", title: "hot tile of a checksum database, 8 KB", path: hotFiles.tile },
   { ...small, name: "zip-18k", title: "hot zip, 18 KB", path: hotFiles.smallZip },
   {
     name: "zip-7m",
@@ -37,16 +40,20 @@ const files: readonly HotFile[] = [
   },
 ];
 
+/** Enough for full tiles on two levels. */
+const logSize = 70_000;
+
 /** What a proxy does all day: files it has. */
 export const hot: Workload = {
   names: files.map(({ name }) => name),
   async run(bench) {
+    const log = writeLog(bench.tree, logSize);
     const upstream = await startUpstream(bench.tree, 0);
     const running: RunningPeer[] = [];
     try {
       for (const peer of bench.peers) {
         const folder = temporaryFolder(peer.name);
-        running.push(await peer.start({ folder, tree: bench.tree, upstream: upstream.url.href }));
+        running.push(await peer.start({ folder, tree: bench.tree, upstream: upstream.url.href, log }));
       }
       return await measure(bench, running);
     } finally {
