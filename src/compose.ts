@@ -144,7 +144,7 @@ function startServer(config: Config, parts: ServerParts): Promise<RunningServer>
     viaName: parts.viaName,
   };
   const protocol = createProtocolHandler({ ...exchange, resolver: parts.resolver });
-  const sumdb = createSumdbHandler({ ...exchange, publicLogs: [], ownLog: undefined, isPrivate: () => false });
+  const sumdb = createSumdbHandler({ ...exchange, logs: [] });
   const app = createOperatorApp({
     registry: parts.metrics.registry,
     version: parts.version,

@@ -1,7 +1,6 @@
 import { type Answer, answerBytes } from "../core/answer.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { ServedLog } from "../core/served-log.ts";
-import type { ModulePath } from "../protocol/brand.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { quoteShort } from "../protocol/go-text.ts";
 import { type LogRequest, parseLogRequest } from "../protocol/sumdb/index.ts";
@@ -9,10 +8,8 @@ import { type Asked, createHandler, type ExchangeOptions, type RequestHandler } 
 import { sumdbPrefix } from "./request-path.ts";
 
 export interface SumdbHandlerOptions extends ExchangeOptions {
-  /** Databases of others that are relayed. What is private is never asked of them. */
-  readonly publicLogs: readonly ServedLog[];
-  readonly ownLog: ServedLog | undefined;
-  readonly isPrivate: (modulePath: ModulePath) => boolean;
+  /** Each has a name of its own. Those of others know what must not be asked of them. */
+  readonly logs: readonly ServedLog[];
 }
 
 const text = "text/plain; charset=utf-8";
@@ -28,7 +25,7 @@ const nothing = new Uint8Array();
 
 /** Answers what go asks a proxy of checksum databases: `/sumdb/<name>/…` (SPEC §6.4). */
 export function createSumdbHandler(options: SumdbHandlerOptions): RequestHandler {
-  const logs = [...options.publicLogs, ...(options.ownLog === undefined ? [] : [options.ownLog])];
+  const { logs } = options;
   // A name may begin with another one: corp.example and corp.example/log.
   const longestFirst = logs.toSorted((a, b) => b.name.length - a.name.length);
 
@@ -39,9 +36,6 @@ export function createSumdbHandler(options: SumdbHandlerOptions): RequestHandler
     const request = parseRest(path.slice(log.name.length + 1));
     if (request.kind === "lookup") {
       asked.describe({ kind: "sumdb", module: request.modulePath, version: request.version });
-      if (log !== options.ownLog && options.isPrivate(request.modulePath)) {
-        throw privateName(request.modulePath, log, options.ownLog);
-      }
     }
     return { answer: await ask(log, request, asked), contentType: contentTypes[request.kind] };
   });
@@ -70,14 +64,5 @@ function refuseUnknown(path: string, logs: readonly ServedLog[]): never {
   throw new SluiceError(
     "not_found",
     `not found: this Sluice serves no checksum database ${quoteShort(asked)}; it serves ${known}`,
-  );
-}
-
-function privateName(modulePath: ModulePath, log: ServedLog, ownLog: ServedLog | undefined): SluiceError {
-  const ours = ownLog === undefined ? "" : `, or GOSUMDB to the database of this Sluice, ${ownLog.name}`;
-  return new SluiceError(
-    "private_name",
-    `${modulePath} is private: ${log.name} is not asked for it, as that would tell its name.\n` +
-      `Set GONOSUMDB (or GOPRIVATE) to a pattern of your private modules${ours}.`,
   );
 }

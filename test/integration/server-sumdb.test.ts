@@ -38,14 +38,8 @@ function fakeLog(name: string, fail?: (context: FetchContext) => Promise<never>)
   };
 }
 
-interface Scene {
-  readonly publicLogs: readonly FakeLog[];
-  readonly ownLog?: FakeLog;
-  readonly basePath?: string;
-}
-
-/** The real server with these databases; modules whose path begins with `corp.example` are private. */
-async function serve({ publicLogs, ownLog, basePath = "" }: Scene) {
+/** The real server with these databases. */
+async function serve(logs: readonly ServedLog[], basePath = "") {
   const clock: FakeClock = createFakeClock();
   const records: Partial<RequestRecord>[] = [];
   const nextRequestId = createRequestIds();
@@ -63,9 +57,7 @@ async function serve({ publicLogs, ownLog, basePath = "" }: Scene) {
     maxUrlBytes: 2000,
     notFoundTtlMs: 10_000,
     viaName: "sluice-test",
-    publicLogs,
-    ownLog,
-    isPrivate: (modulePath) => modulePath.startsWith("corp.example"),
+    logs,
   });
   const server = await startHttpServer(
     {
@@ -106,7 +98,7 @@ describe("what go asks a proxy of a checksum database", () => {
     ["tile/8/data/000", "application/octet-stream", immutable, "tile/8/data/000"],
   ])("%s: from the database, then from memory with the same headers", async (rest, type, cacheControl, what) => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log] });
+    const { get } = await serve([log]);
     const path = `/sumdb/${name}/${rest}`;
     const first = await get(path);
     const again = await get(path);
@@ -132,7 +124,7 @@ describe("what go asks a proxy of a checksum database", () => {
     const bytes = Buffer.from(Array.from({ length: 8192 }, (_, index) => index % 256));
     const tile: ServedLog["tile"] = async () =>
       answerBytes(bytes, { source: name, cache: "miss", freshForMs: Number.POSITIVE_INFINITY });
-    const { get } = await serve({ publicLogs: [{ ...fakeLog(name), tile }] });
+    const { get } = await serve([{ ...fakeLog(name), tile }]);
     const agent = new Agent({ keepAlive: true });
     onTestFinished(() => agent.destroy());
     for (const cache of ["miss", "hit", "hit"]) {
@@ -143,7 +135,7 @@ describe("what go asks a proxy of a checksum database", () => {
 
   test("%21 and ! are the same letter", async () => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log] });
+    const { get } = await serve([log]);
     await get(`/sumdb/${name}/lookup/example.com/!upper@v1.0.0-!r!c`);
     await get(`/sumdb/${name}/lookup/example.com/%21upper@v1.0.0-%21r%21c`);
     expect(log.asked).toEqual(["example.com/Upper v1.0.0-RC", "example.com/Upper v1.0.0-RC"]);
@@ -151,7 +143,7 @@ describe("what go asks a proxy of a checksum database", () => {
 
   test("what may change is asked again when it is no longer fresh, a tile never", async () => {
     const log = fakeLog(name);
-    const { get, clock } = await serve({ publicLogs: [log] });
+    const { get, clock } = await serve([log]);
     const paths = ["latest", "lookup/example.com/leaf@v1.0.0", "tile/8/0/000"];
     for (const path of paths) await get(`/sumdb/${name}/${path}`);
     clock.advance(latestTtlMs - 1000);
@@ -163,7 +155,7 @@ describe("what go asks a proxy of a checksum database", () => {
   });
 
   test("conditions and ranges count as for modules", async () => {
-    const { get } = await serve({ publicLogs: [fakeLog(name)] });
+    const { get } = await serve([fakeLog(name)]);
     const path = `/sumdb/${name}/tile/8/0/000`;
     const { headers, body } = await get(path);
     const etag = String(headers.etag);
@@ -174,18 +166,16 @@ describe("what go asks a proxy of a checksum database", () => {
   });
 
   test("a request is recorded with its module, also when it is answered from memory or fails", async () => {
-    const { get, records } = await serve({ publicLogs: [fakeLog(name)] });
+    const { get, records } = await serve([fakeLog(name)]);
     const lookup = `/sumdb/${name}/lookup/example.com/leaf@v1.0.0`;
-    for (const path of [lookup, lookup, `/sumdb/${name}/latest`, `/sumdb/${name}/lookup/corp.example/x@v1.0.0`]) {
-      await get(path);
-    }
+    for (const path of [lookup, lookup, `/sumdb/${name}/latest`, `${lookup}@`]) await get(path);
     expect(
       records.map(({ kind, module, version, status, cache, source }) => [kind, module, version, status, cache, source]),
     ).toEqual([
       ["sumdb", "example.com/leaf", "v1.0.0", 200, "miss", name],
       ["sumdb", "example.com/leaf", "v1.0.0", 200, "hit", name],
       ["sumdb", undefined, undefined, 200, "miss", name],
-      ["sumdb", "corp.example/x", "v1.0.0", 403, "miss", undefined],
+      ["sumdb", undefined, undefined, 400, "miss", undefined],
     ]);
   });
 });
@@ -194,7 +184,7 @@ describe("where a database is", () => {
   test("the longest name wins, and the versions of modules are no part of one", async () => {
     const short = fakeLog("corp.example");
     const long = fakeLog("corp.example/log");
-    const { get } = await serve({ publicLogs: [short, long] });
+    const { get } = await serve([short, long]);
     await get("/sumdb/corp.example/log/latest");
     await get("/sumdb/corp.example/log/tile/8/0/000");
     await get("/sumdb/corp.example/latest");
@@ -204,7 +194,7 @@ describe("where a database is", () => {
 
   test("below the base path, and not beside it", async () => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log], basePath: "/go" });
+    const { get } = await serve([log], "/go");
     const lookup = `sumdb/${name}/lookup/example.com/leaf@v1.0.0`;
     expect((await get(`/go/${lookup}`)).status).toBe(200);
     const beside = await get(`/${lookup}`);
@@ -214,20 +204,20 @@ describe("where a database is", () => {
 
   test("also for clients that want stored modules only: GOPROXY ends in /cached-only then", async () => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log], basePath: "/go" });
+    const { get } = await serve([log], "/go");
     const { status } = await get(`/go/cached-only/sumdb/${name}/lookup/example.com/leaf@v1.0.0`);
     expect([status, log.asked]).toEqual([200, ["example.com/leaf v1.0.0"]]);
   });
 
   test("an unknown one is 404, so that go asks elsewhere, and the answer says which there are", async () => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log], ownLog: fakeLog("corp.example/log") });
+    const { get } = await serve([log, fakeLog("corp.example/log")]);
     for (const path of ["sum.other.com/supported", `${name}.evil/supported`, name, `${name}supported`, ""]) {
       const { status, body } = await get(`/sumdb/${path}`);
       expect([path, status]).toEqual([path, 404]);
       expect(body.toString()).toContain(`it serves ${name}, corp.example/log`);
     }
-    const { status, body } = await (await serve({ publicLogs: [] })).get(`/sumdb/${name}/supported`);
+    const { status, body } = await (await serve([])).get(`/sumdb/${name}/supported`);
     expect([status, body.toString()]).toEqual([404, expect.stringContaining(`"${name}"; it serves none`) as unknown]);
   });
 });
@@ -250,35 +240,23 @@ describe("what is refused without asking the database", () => {
     ["", 404, ""],
   ])("%s: %d", async (rest, status, words) => {
     const log = fakeLog(name);
-    const { get } = await serve({ publicLogs: [log] });
+    const { get } = await serve([log]);
     const answer = await get(`/sumdb/${name}/${rest}`);
     expect(answer.status).toBe(status);
     expect(answer.body.toString()).toContain(words);
     expect(log.asked).toEqual([]);
-  });
-
-  test("the name of a private module: its own database is asked, a public one never", async () => {
-    const log = fakeLog(name);
-    const ownLog = fakeLog("sums.corp.example");
-    const { get } = await serve({ publicLogs: [log], ownLog });
-    const { status, body } = await get(`/sumdb/${name}/lookup/corp.example/secret@v1.0.0`);
-    expect(status).toBe(403);
-    expect(body.toString()).toContain("corp.example/secret is private");
-    expect(body.toString()).toContain("GONOSUMDB");
-    expect(body.toString()).toContain("sums.corp.example");
-    expect((await get(`/sumdb/sums.corp.example/lookup/corp.example/secret@v1.0.0`)).status).toBe(200);
-    expect([log.asked, ownLog.asked]).toEqual([[], ["corp.example/secret v1.0.0"]]);
   });
 });
 
 describe("what a database fails with", () => {
   test.each([
     ["not_found", 404, "public, max-age=10"],
+    ["private_name", 403, "no-store"],
     ["integrity", 502, "no-store"],
     ["upstream_timeout", 504, "no-store"],
   ] as const)("%s is %d, and the next request asks again", async (code, status, cacheControl) => {
     const log = fakeLog(name, () => Promise.reject(new SluiceError(code, "what the database says")));
-    const { get } = await serve({ publicLogs: [log] });
+    const { get } = await serve([log]);
     for (const turn of [1, 2]) {
       const answer = await get(`/sumdb/${name}/lookup/example.com/leaf@v1.0.0`);
       expect(answer.status).toBe(status);
@@ -296,7 +274,7 @@ describe("what a database fails with", () => {
         signal.addEventListener("abort", () => reject(signal.reason));
       });
     });
-    const { get, records } = await serve({ publicLogs: [log] });
+    const { get, records } = await serve([log]);
     await expect(get(`/sumdb/${name}/latest`, { signal: client.signal })).rejects.toThrow("aborted");
     await expect
       .poll(() => records.map(({ status, error }) => [status, error]))
