@@ -11,6 +11,8 @@ const files = {
   "/srv/app/conf/old.key": corp.signerKey,
   "/srv/app/new.key": `${rotated.signerKey}\n`,
   "/srv/app/other.key": other.signerKey,
+  "/srv/app/both.key": `${corp.signerKey}\n\n${rotated.signerKey}\n`,
+  "/srv/app/empty.key": "\n",
   "/srv/app/bad.key": "hunter2",
 };
 
@@ -43,6 +45,10 @@ describe("keys", () => {
   it("are named by the file, counted from the file", () => {
     const file = '[sumdb]\nkey_files = ["old.key", "../new.key"]';
     expect(load({ file, files }).config.sumdb.keyFiles).toStrictEqual(["/srv/app/conf/old.key", "/srv/app/new.key"]);
+  });
+
+  it("may stand in one file, each on its line", () => {
+    expect(load({ env: { SLUICE_SUMDB_KEY_FILES: "both.key" }, files }).config.sumdb.keyFiles).toHaveLength(1);
   });
 
   it("may come from the environment, and are not printed then", () => {
@@ -110,6 +116,10 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [
     { env: { SLUICE_SUMDB_KEY_FILES: "bad.key" }, files },
     'SLUICE_SUMDB_KEY_FILES="/srv/app/bad.key" holds no key of a log: malformed signer key: expected PRIVATE+KEY+<name>+<hash>+<base64>; make one with `sluice sumdb init`',
+  ],
+  [
+    { env: { SLUICE_SUMDB_KEY_FILES: "empty.key" }, files },
+    'SLUICE_SUMDB_KEY_FILES="/srv/app/empty.key" holds no key of a log: it is empty; make one with `sluice sumdb init`',
   ],
   [
     { env: { SLUICE_SUMDB_KEY: "hunter2" } },

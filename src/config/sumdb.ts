@@ -27,9 +27,10 @@ export function readSumdb(sumdb: SumdbSettings, around: SumdbSurroundings, repor
   }
   const key = readVariable(around.env, sumdbKeyEnv);
   const ownNames = readKeys(sumdb.keyFiles, around, report);
-  if (key !== undefined) ownNames.push(ownName(key, (problem) => around.complain(`${sumdbKeyEnv} ${problem}`)));
+  if (key !== undefined) ownNames.push(...namesOf(key, (problem) => around.complain(`${sumdbKeyEnv} ${problem}`)));
   checkOwnNames(ownNames, names, report);
-  if (sumdb.vouchPublic) checkVouching(database, ownNames.length > 0, report);
+  const hasKey = key !== undefined || sumdb.keyFiles.length > 0;
+  if (sumdb.vouchPublic) checkVouching(database, hasKey, report);
   return { ...sumdb, key: key === undefined ? undefined : new Secret(key) };
 }
 
@@ -60,30 +61,36 @@ function checkMirror(text: string, names: Set<string>, report: Report): void {
   else names.add(database.name);
 }
 
-/** The names of the logs that the keys are for; undefined for one that cannot be read. */
-function readKeys(files: readonly string[], around: Surroundings, report: Report): (string | undefined)[] {
-  return files.map((file) => {
+/** The names of the logs that the keys are for. */
+function readKeys(files: readonly string[], around: Surroundings, report: Report): string[] {
+  return files.flatMap((file) => {
     const say = (problem: string): void => report("sumdb.key_files", problem, { value: file });
     const text = readNamedFile(file, around, say);
-    return text === undefined ? undefined : ownName(text, say);
+    return text === undefined ? [] : namesOf(text, say);
   });
 }
 
-function ownName(text: string, fail: (problem: string) => void): string | undefined {
-  try {
-    const { name, verifierKey } = parseSignerKey(text.trim());
-    // A name that clients could not write into GOSUMDB is no use.
-    parseGosumdb(verifierKey);
-    return name;
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    fail(`holds no key of a log: ${error.message}; make one with \`sluice sumdb init\``);
-    return undefined;
-  }
+/** Of a text with one key on each line. */
+function namesOf(text: string, fail: (problem: string) => void): string[] {
+  const lines = text.split("\n").map((line) => line.trim());
+  const keys = lines.filter((line) => line !== "");
+  if (keys.length === 0) fail("holds no key of a log: it is empty; make one with `sluice sumdb init`");
+  return keys.flatMap((key) => {
+    try {
+      const { name, verifierKey } = parseSignerKey(key);
+      // A name that clients could not write into GOSUMDB is no use.
+      parseGosumdb(verifierKey);
+      return [name];
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      fail(`holds no key of a log: ${error.message}; make one with \`sluice sumdb init\``);
+      return [];
+    }
+  });
 }
 
-function checkOwnNames(found: readonly (string | undefined)[], others: ReadonlySet<string>, report: Report): void {
-  const [first, second] = new Set(found.filter((name) => name !== undefined));
+function checkOwnNames(found: readonly string[], others: ReadonlySet<string>, report: Report): void {
+  const [first, second] = new Set(found);
   if (first === undefined) return;
   if (second !== undefined) {
     report("sumdb.key_files", `have keys of two logs, ${first} and ${second}; the keys of one log have one name`);

@@ -1,0 +1,134 @@
+import { parseRequest } from "../protocol/goproxy/index.ts";
+import { isChecksumMismatch } from "./checksum-mismatch.ts";
+import { isSluiceError } from "./errors.ts";
+import type { BlobKey, Clock, Events, ModuleStore, SumVerifier, UnverifiedFile } from "./ports.ts";
+
+type Unverified = UnverifiedFile & { readonly source: string };
+
+export interface RecheckOptions {
+  readonly store: Pick<ModuleStore, "listUnverified" | "confirm" | "reject">;
+  readonly sums: Pick<SumVerifier, "recheck">;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly intervalMs: number;
+  /** Told of a file that is no longer in the store, for whoever holds it in memory. */
+  readonly onRejected: (key: BlobKey) => void;
+}
+
+export interface Recheck {
+  /** Ends it, and resolves when nothing of it works any more. */
+  close(): Promise<void>;
+}
+
+/** So that a start is not busy with it. */
+const firstAfterMs = 5000;
+const pageFiles = 100;
+/** Few, as clients' own look-ups come first. */
+const concurrency = 3;
+/** Whose turn it takes in fair queues. */
+const client = "recheck";
+
+interface Count {
+  confirmed: number;
+  rejected: number;
+  left: number;
+}
+
+/**
+ * Compares stored files that no checksum database has confirmed, once soon after the start and then every `intervalMs`: those it
+ * confirms are marked so no more, those it has another hash of are taken out of the store. When a database cannot be asked, the
+ * rest waits for the next time.
+ */
+export function startRecheck(options: RecheckOptions): Recheck {
+  const closing = new AbortController();
+  const running = run(options, closing.signal);
+  return {
+    async close() {
+      closing.abort();
+      await running;
+    },
+  };
+}
+
+async function run({ clock, intervalMs, ...options }: RecheckOptions, signal: AbortSignal): Promise<void> {
+  for (let waitMs = firstAfterMs; await pause(clock, waitMs, signal); waitMs = intervalMs) {
+    const count: Count = { confirmed: 0, rejected: 0, left: 0 };
+    const reason = await recheckAll({ ...options, count, signal });
+    if (signal.aborted || count.confirmed + count.rejected + count.left === 0) continue;
+    const outcome = reason === undefined ? "complete" : "interrupted";
+    options.events.emit({ type: "sum_recheck", outcome, ...count, ...(reason === undefined ? {} : { reason }) });
+  }
+}
+
+/** `false` when it is over. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await clock.sleep(ms, signal);
+  } catch {
+    // Only the signal ends it early.
+  }
+  return !signal.aborted;
+}
+
+interface Pass extends Omit<RecheckOptions, "clock" | "intervalMs"> {
+  readonly count: Count;
+  readonly signal: AbortSignal;
+}
+
+/** Why it did not come to the end, if it did not. */
+async function recheckAll(pass: Pass): Promise<string | undefined> {
+  const { store, events, signal } = pass;
+  try {
+    let page: readonly Unverified[];
+    for (let after = ""; ; after = page.at(-1)?.key ?? "") {
+      page = await store.listUnverified(after, pageFiles);
+      if (page.length === 0) return undefined;
+      const files = page.values();
+      const reasons = await Promise.all(Array.from({ length: concurrency }, () => recheckEach(files, pass)));
+      const reason = reasons.find((one) => one !== undefined);
+      if (reason !== undefined || signal.aborted) return reason;
+    }
+  } catch (error) {
+    // Nobody waits for this, and the next time may go better.
+    const failure = error instanceof Error ? error : new Error(String(error));
+    events.emit({ type: "store_failed", store: "unverified files", operation: "recheck", error: failure });
+    return failure.message;
+  }
+}
+
+async function recheckEach(files: Iterable<Unverified>, pass: Pass): Promise<string | undefined> {
+  for (const file of files) {
+    const reason = await recheckOne(file, pass);
+    if (reason !== undefined || pass.signal.aborted) return reason;
+  }
+  return undefined;
+}
+
+/** Why the others need not be tried now. */
+async function recheckOne(unverified: Unverified, pass: Pass): Promise<string | undefined> {
+  const { store, sums, events, onRejected, count, signal } = pass;
+  const { key, h1, source } = unverified;
+  const request = parseRequest(`/${key}`);
+  if (request.kind !== "mod" && request.kind !== "zip") return undefined;
+  try {
+    const verdict = await sums.recheck({ ...request, h1, source, isDirect: false }, { signal, client });
+    if (verdict.state !== "unverified") {
+      await store.confirm(key);
+      count.confirmed += 1;
+      return undefined;
+    }
+    count.left += 1;
+    return verdict.isAnswered ? undefined : verdict.reason;
+  } catch (error) {
+    if (!isSluiceError(error) || error.code === "storage_failed") throw error;
+    if (!isChecksumMismatch(error)) {
+      count.left += 1;
+      return error.message;
+    }
+    await store.reject(request, error.message);
+    onRejected(key);
+    events.emit({ type: "integrity_failed", key, source, reason: error.message });
+    count.rejected += 1;
+    return undefined;
+  }
+}
