@@ -46,7 +46,7 @@ export async function openTestLog(options: Partial<OwnLogOptions> = {}): Promise
   const { readFiles = async (modulePath: ModulePath, version: Version) => hashesOf(modulePath, version) } = options;
   const log = createOwnLog({
     name: ownLogName,
-    signers: [ownLogSigner()],
+    signers: [defaultSigner],
     isPrivate: (modulePath) => modulePath.startsWith("corp.example/"),
     ...options,
     store,
@@ -68,6 +68,8 @@ export function ownLogSigner(turn = 0, name = ownLogName): NoteSigner {
   return parseSignerKey(ownLogKey(turn, name));
 }
 
+const defaultSigner = ownLogSigner();
+
 export function ownLogKey(turn = 0, name = ownLogName): string {
   return generateKey(name, hash("sha256", `${name} ${turn}`, "buffer")).signerKey;
 }
@@ -88,7 +90,7 @@ export function hashesOf(
 }
 
 /** The tree of a note, which has the signature of `signer`. */
-export function treeOfNote(note: Uint8Array, signer: NoteSigner = ownLogSigner()): Tree {
+export function treeOfNote(note: Uint8Array, signer: NoteSigner = defaultSigner): Tree {
   return parseTree(openNote(note, [parseVerifierKey(signer.verifierKey)]).text);
 }
 

@@ -21,21 +21,37 @@ export interface LogHeadOptions {
 export class LogHead {
   readonly #options: LogHeadOptions;
   #signed: SignedTree | undefined;
+  #reading: Promise<unknown> | undefined;
+  #next: Promise<SignedTree> | undefined;
 
   constructor(options: LogHeadOptions) {
     this.#options = options;
   }
 
-  /** At least as large as any tree that was answered, and any record that was appended, before the call. */
-  async read(): Promise<SignedTree> {
+  /**
+   * The tree as it is committed after the call, so that it has every record that was appended before. All who call while
+   * another one is read share the next.
+   */
+  read(): Promise<SignedTree> {
+    this.#next ??= this.#readNext();
+    return this.#next;
+  }
+
+  async #readNext(): Promise<SignedTree> {
+    await this.#reading?.catch(() => undefined);
+    this.#reading = this.#next;
+    this.#next = undefined;
+    return this.#readNow();
+  }
+
+  async #readNow(): Promise<SignedTree> {
     const { log, store, signers } = this.#options;
     const before = this.#signed;
     const tree = await store.logTree(log);
     if (before?.size === tree.size && Buffer.compare(before.hash, tree.hash) === 0) return before;
     if (before !== undefined) await this.#checkContinues(tree, before);
-    const signed = { ...tree, note: signNote(formatTree(tree), signers) };
-    if (signed.size > (this.#signed?.size ?? -1)) this.#signed = signed;
-    return signed;
+    this.#signed = { ...tree, note: signNote(formatTree(tree), signers) };
+    return this.#signed;
   }
 
   /** Two trees that are both signed and do not continue each other are a fork, which no client ever forgives. */

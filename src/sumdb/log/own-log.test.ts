@@ -109,7 +109,8 @@ describe("a log of our own", () => {
       const answers = await Promise.all(
         Array.from({ length: 10_000 }, async (_, index) => {
           const wanted = moduleOf(index % 500);
-          const { id, text, tree } = lookupOf(await log.lookup(wanted.modulePath, wanted.version, context));
+          const asker = { signal: new AbortController().signal, client: "test" };
+          const { id, text, tree } = lookupOf(await log.lookup(wanted.modulePath, wanted.version, asker));
           expect(tree.size).toBeGreaterThan(id);
           expect(text).toBe(textOf(index % 500));
           return id;
