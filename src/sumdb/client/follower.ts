@@ -79,7 +79,7 @@ export class Follower {
         if (await this.#hasMoved()) continue;
         throw await this.#declareFork(timeline.tree, tree);
       }
-      if (tree.size < timeline.tree.size || (tree.size === timeline.tree.size && timeline.tree.note.length > 0)) {
+      if (tree.size < timeline.tree.size || (tree.size === timeline.tree.size && timeline.isFollowed)) {
         return timeline;
       }
       await timeline.keepProof(comparison);

@@ -35,3 +35,7 @@ export function forked(database: string, ourSize: number, theirSize: number): Sl
     details: { database, fork: true, ourSize, theirSize },
   });
 }
+
+export function isFork(error: SluiceError): boolean {
+  return error.details["fork"] === true;
+}

@@ -10,6 +10,7 @@ import {
   findHash,
   formatDataTile,
   hashBytes,
+  type Lookup,
   lookupPath,
   type NoteVerifier,
   parseDataTile,
@@ -21,8 +22,8 @@ import {
 } from "../../protocol/sumdb/index.ts";
 import { Follower } from "./follower.ts";
 import { fullWidth, LogFiles } from "./log-files.ts";
-import { invalid, missing } from "./problems.ts";
-import type { ProvenTile } from "./timeline.ts";
+import { invalid, isFork, missing } from "./problems.ts";
+import type { ProvenTile, Timeline } from "./timeline.ts";
 import type { LogTransport } from "./transport.ts";
 import { WriteBehind } from "./write-behind.ts";
 
@@ -109,7 +110,8 @@ class VerifiedLog implements RemoteLog {
     const path = lookupPath(modulePath, version);
     const known = timeline.records.get(path);
     if (known !== undefined) return { ...known, isStored: true };
-    const flight = this.#lookups.run(path, () => this.#find(modulePath, version, this.#flightContext(context)));
+    const lookup = { modulePath, version, path };
+    const flight = this.#lookups.run(path, () => this.#find(lookup, this.#flightContext(context)));
     return this.#wait(flight, context);
   }
 
@@ -123,10 +125,9 @@ class VerifiedLog implements RemoteLog {
   async tree(context: FetchContext, { maxAgeMs }: { readonly maxAgeMs: number }): Promise<KnownTree> {
     const { clock } = this.#options;
     const timeline = await this.#follower.timeline();
-    const isKnown = timeline.tree.note.length > 0;
+    const isKnown = timeline.isFollowed;
     const isResting = clock.now() - this.#refreshFailedAt < restAfterFailureMs;
-    const isFresh = clock.now() - this.#confirmedAt <= maxAgeMs;
-    if (isKnown && (isFresh || isResting)) return this.#known(timeline.tree);
+    if (isKnown && (isResting || !this.#isOlder(maxAgeMs))) return this.#known(timeline.tree);
     const refresh = this.#refresh(context);
     try {
       return this.#known(await this.#wait(isKnown ? this.#withPatience(refresh) : refresh, context));
@@ -142,84 +143,122 @@ class VerifiedLog implements RemoteLog {
     await this.#writes.settled();
   }
 
-  async #find(modulePath: ModulePath, version: Version, context: FetchContext): Promise<ProvenRecord> {
-    const path = lookupPath(modulePath, version);
-    const asked = { modulePath, version, path, context };
-    const stored = await this.#files.stored(path);
-    if (stored !== undefined) {
-      const outcome = await this.#check(stored, asked);
-      if ("record" in outcome) return outcome.record;
-      await this.#files.setAside(path, outcome.wrong);
+  async #find(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord> {
+    return (await this.#findStored(lookup, context)) ?? this.#fetch(lookup, context);
+  }
+
+  /**
+   * A kept lookup counts when it is proven under our tree. The tree that it came with does not: it may be one of a history that
+   * an operator had forgotten.
+   */
+  async #findStored(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord | undefined> {
+    const { path } = lookup;
+    let timeline = await this.#follower.timeline();
+    const bytes = timeline.isFollowed ? await this.#files.stored(path) : undefined;
+    if (bytes === undefined) return undefined;
+    const answer = readAnswer(bytes, lookup);
+    if ("wrong" in answer) {
+      await this.#files.setAside(path, answer.wrong);
+      return undefined;
     }
+    const { id, text } = answer;
+    if (id >= timeline.tree.size) timeline = await this.#follower.catchUp();
+    if (id >= timeline.tree.size) return undefined;
+    const { hash, isStored } = await this.#leafOf(timeline, id, context);
+    if (equalHashes(recordHash(text), hash)) return remember(timeline, path, { id, text, isStored });
+    await this.#files.setAside(path, notInLog(answer));
+    return undefined;
+  }
+
+  async #fetch(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord> {
+    const { path } = lookup;
     const [{ bytes, via }, newest] = await Promise.all([
       this.#options.transport.get(path, "lookup", context),
       this.#firstTree(context),
     ]);
-    const outcome = await this.#check(bytes, { ...asked, newest });
-    if (!("record" in outcome)) {
-      const { events } = this.#options;
-      throw invalid(events, { database: this.name, via, reason: outcome.wrong, cause: outcome.cause });
-    }
+    const refuse = (reason: string, cause?: unknown): SluiceError =>
+      invalid(this.#options.events, { database: this.name, via, reason: `the answer for ${path} ${reason}`, cause });
+    const answer = readAnswer(bytes, lookup);
+    if ("wrong" in answer) throw refuse(answer.wrong, answer.cause);
+    const tree = this.#open(answer.note, refuse);
+    const { id, text } = answer;
+    if (id >= tree.size) throw refuse(`has a signed tree without its record ${id}`);
+    const timeline = await this.#timelineWith(id, { tree, newest, context });
+    const { hash } = await this.#leafOf(timeline, id, context, tree);
+    if (!equalHashes(recordHash(text), hash)) throw await this.#explain(refuse(notInLog(answer)), context, tree);
     this.#files.keep(path, bytes);
-    return { ...outcome.record, isStored: false };
+    return remember(timeline, path, { id, text, isStored: false });
   }
 
-  /** Proves the answer to a lookup under our tree, or says what is wrong with it. Its own signed tree is followed only when ours is too small. */
-  async #check(
-    bytes: Uint8Array,
-    asked: {
-      readonly modulePath: ModulePath;
-      readonly version: Version;
-      readonly path: string;
-      readonly context: FetchContext;
-      /** A newer tree to follow instead. */
-      readonly newest?: SignedTree | undefined;
-    },
-  ): Promise<{ readonly record: ProvenRecord } | { readonly wrong: string; readonly cause?: unknown }> {
-    const { modulePath, version, path, context, newest } = asked;
-    let record: LogRecord;
-    let tree: SignedTree;
-    try {
-      const { id, text, note } = parseLookup(bytes);
-      const kinds = ["zip", "mod"] as const;
-      if (kinds.every((kind) => findHash(text, modulePath, version, kind) === undefined)) {
-        return { wrong: `the answer for ${path} is of another version` };
-      }
-      record = { id, text };
-      tree = this.#follower.open(note);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      return { wrong: `the answer for ${path} is wrong: ${error.message}`, cause: error };
-    }
-    const { id, text } = record;
-    if (id >= tree.size) return { wrong: `the answer for ${path} has a tree without its record ${id}` };
-
+  /** Follows the log to a tree that has record `id`, if ours has not: the one that came with it, or `newest` if that is larger. */
+  async #timelineWith(
+    id: number,
+    {
+      tree,
+      newest,
+      context,
+    }: { readonly tree: SignedTree; readonly newest: SignedTree | undefined; readonly context: FetchContext },
+  ): Promise<Timeline> {
     let timeline = await this.#follower.timeline();
     if (id >= timeline.tree.size) timeline = await this.#follower.catchUp();
     if (id >= timeline.tree.size) {
       const larger = newest !== undefined && newest.size > tree.size ? newest : tree;
-      timeline = await this.#follower.follow(larger, context, id);
-    } else if (tree.size === timeline.tree.size && !equalHashes(tree.hash, timeline.tree.hash)) {
-      await this.#follower.follow(tree, context);
+      return this.#follower.follow(larger, context, id);
     }
-    const { hash, isStored } = await timeline.leaf(id, context);
-    if (!equalHashes(recordHash(text), hash)) {
-      // Either somebody changed the record, or the log has two histories.
-      await this.#follower.follow(tree, context);
-      return { wrong: `the answer for ${path} is not record ${id} of the log` };
+    // Two trees of one size need no tiles to be told apart.
+    const isOther = tree.size === timeline.tree.size && !equalHashes(tree.hash, timeline.tree.hash);
+    return isOther ? this.#follower.follow(tree, context) : timeline;
+  }
+
+  async #leafOf(
+    timeline: Timeline,
+    id: number,
+    context: FetchContext,
+    tree?: SignedTree,
+  ): ReturnType<Timeline["leaf"]> {
+    try {
+      return await timeline.leaf(id, context);
+    } catch (error) {
+      throw await this.#explain(error, context, tree);
     }
-    timeline.records.set(path, record);
-    return { record: { ...record, isStored } };
+  }
+
+  /** What does not belong to our tree may be the first sign of another history: then that is the error. `tree` is the one that came with it. */
+  async #explain(error: unknown, context: FetchContext, tree?: SignedTree): Promise<unknown> {
+    if (!isSluiceError(error, "integrity") || isFork(error)) return error;
+    try {
+      if (tree !== undefined) await this.#follower.follow(tree, context);
+      else if (this.#isOlder(beyondTreeMs)) await this.#refresh(context);
+    } catch (later) {
+      if (isSluiceError(later) && isFork(later)) return later;
+    }
+    return error;
+  }
+
+  #open(note: Uint8Array, refuse: (reason: string, cause: unknown) => SluiceError): SignedTree {
+    try {
+      return this.#follower.open(note);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      throw refuse(`has a wrong signed tree: ${error.message}`, error);
+    }
+  }
+
+  #isOlder(ms: number): boolean {
+    return this.#options.clock.now() - this.#confirmedAt > ms;
   }
 
   async #findTile(tile: Tile, context: FetchContext): Promise<ProvenTile> {
     const path = tilePath(tile);
     const level = Math.max(tile.level, 0);
-    const timeline = await this.#follower.timeline();
-    let proven = await timeline.tile(level, tile.index, context);
+    const provenBy = (timeline: Timeline): Promise<ProvenTile | undefined> =>
+      timeline.tile(level, tile.index, context).catch(async (error: unknown) => {
+        throw await this.#explain(error, context);
+      });
+    let proven = await provenBy(await this.#follower.timeline());
     if (proven === undefined || proven.tile.width < tile.width) {
-      if (this.#options.clock.now() - this.#confirmedAt > beyondTreeMs) await this.#refresh(context);
-      proven = await (await this.#follower.timeline()).tile(level, tile.index, context);
+      if (this.#isOlder(beyondTreeMs)) await this.#refresh(context);
+      proven = await provenBy(await this.#follower.timeline());
     }
     if (proven === undefined || proven.tile.width < tile.width) {
       throw this.#notFound(path, "it is not in the log's newest tree");
@@ -253,8 +292,7 @@ class VerifiedLog implements RemoteLog {
 
   /** Asks for the newest tree beside a first lookup: with the one that comes with that, which may be years old, the next lookups would need others. */
   async #firstTree(context: FetchContext): Promise<SignedTree | undefined> {
-    const { tree } = await this.#follower.timeline();
-    if (tree.note.length > 0) return undefined;
+    if ((await this.#follower.timeline()).isFollowed) return undefined;
     try {
       return await this.#newestTree(context);
     } catch (error) {
@@ -286,13 +324,9 @@ class VerifiedLog implements RemoteLog {
       const { bytes, via } = await transport.get("latest", "latest", context).catch((error: unknown) => {
         throw isSluiceError(error, "not_found") ? missing("latest", { database: this.name, cause: error }) : error;
       });
-      try {
-        return this.#follower.open(bytes);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        const reason = `the signed tree is wrong: ${error.message}`;
-        throw invalid(events, { database: this.name, via, reason, cause: error });
-      }
+      return this.#open(bytes, (reason, cause) =>
+        invalid(events, { database: this.name, via, reason: `the answer for latest ${reason}`, cause }),
+      );
     });
   }
 
@@ -329,6 +363,38 @@ class VerifiedLog implements RemoteLog {
   #notFound(path: string, why: string): SluiceError {
     return new SluiceError("not_found", `not found: ${path} of ${this.name}: ${why}`);
   }
+}
+
+/** What is looked up, and where the log answers for it. */
+interface LookupTarget {
+  readonly modulePath: ModulePath;
+  readonly version: Version;
+  readonly path: string;
+}
+
+/** Reads the answer to a lookup. Nothing is proven but that it is of this version. */
+function readAnswer(
+  bytes: Uint8Array,
+  { modulePath, version }: LookupTarget,
+): Lookup | { readonly wrong: string; readonly cause?: unknown } {
+  try {
+    const answer = parseLookup(bytes);
+    const kinds = ["zip", "mod"] as const;
+    const isOurs = kinds.some((kind) => findHash(answer.text, modulePath, version, kind) !== undefined);
+    return isOurs ? answer : { wrong: "is of another version" };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { wrong: `is wrong: ${error.message}`, cause: error };
+  }
+}
+
+function notInLog({ id }: Lookup): string {
+  return `is not record ${id} of the log`;
+}
+
+function remember(timeline: Timeline, path: string, { id, text, isStored }: ProvenRecord): ProvenRecord {
+  timeline.records.set(path, { id, text });
+  return { id, text, isStored };
 }
 
 /** The log could not be asked, or did not answer properly. Neither says that it lies. */

@@ -86,6 +86,11 @@ export class Timeline {
     return this.#view.tree;
   }
 
+  /** A tree was signed. Before that, the tree is the empty one. */
+  get isFollowed(): boolean {
+    return this.#view.tree.note.length > 0;
+  }
+
   /**
    * The tile at a place of the tree, as wide as it is there, proven; undefined when nothing of it is in the tree. It is read
    * together with all above it, so that it costs one round trip at most. `integrity` when it is wrong, `upstream_*` when it cannot be had.
