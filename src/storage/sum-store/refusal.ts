@@ -9,6 +9,6 @@ export function refusal(file: string, problem: string, cause?: unknown): SluiceE
     "storage_failed",
     `the checksum store ${JSON.stringify(file)} ${problem}. Stop Sluice and put the newest copy of it back. ` +
       "Do not begin with a new one: go commands that have seen its log would report a fork.",
-    { cause, details: { path: file } },
+    { cause, details: { path: file, mayMove: false } },
   );
 }
