@@ -144,33 +144,35 @@ class VerifiedLog implements RemoteLog {
   }
 
   async #find(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord> {
-    return (await this.#findStored(lookup, context)) ?? this.#fetch(lookup, context);
+    const { path } = lookup;
+    const stored = await this.#files.stored(path);
+    const kept = stored && readAnswer(stored, lookup);
+    const proven = kept && !("wrong" in kept) ? await this.#proveStored(kept, path, context) : undefined;
+    if (proven !== undefined) return proven;
+    const { record, bytes } = await this.#fetch(lookup, context);
+    const isSame = kept && !("wrong" in kept) && kept.id === record.id && kept.text === record.text;
+    if (kept !== undefined && !isSame) await this.#files.setAside(path, "it is not what the log says");
+    this.#files.keep(path, bytes);
+    return record;
   }
 
   /**
    * A kept lookup counts when it is proven under our tree. The tree that it came with does not: it may be one of a history that
    * an operator had forgotten.
    */
-  async #findStored(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord | undefined> {
-    const { path } = lookup;
+  async #proveStored({ id, text }: Lookup, path: string, context: FetchContext): Promise<ProvenRecord | undefined> {
     let timeline = await this.#follower.timeline();
-    const bytes = timeline.isFollowed ? await this.#files.stored(path) : undefined;
-    if (bytes === undefined) return undefined;
-    const answer = readAnswer(bytes, lookup);
-    if ("wrong" in answer) {
-      await this.#files.setAside(path, answer.wrong);
-      return undefined;
-    }
-    const { id, text } = answer;
+    if (!timeline.isFollowed) return undefined;
     if (id >= timeline.tree.size) timeline = await this.#follower.catchUp();
     if (id >= timeline.tree.size) return undefined;
     const { hash, isStored } = await this.#leafOf(timeline, id, context);
-    if (equalHashes(recordHash(text), hash)) return remember(timeline, path, { id, text, isStored });
-    await this.#files.setAside(path, notInLog(answer));
-    return undefined;
+    return equalHashes(recordHash(text), hash) ? remember(timeline, path, { id, text, isStored }) : undefined;
   }
 
-  async #fetch(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord> {
+  async #fetch(
+    lookup: LookupTarget,
+    context: FetchContext,
+  ): Promise<{ readonly record: ProvenRecord; readonly bytes: Uint8Array }> {
     const { path } = lookup;
     const [{ bytes, via }, newest] = await Promise.all([
       this.#options.transport.get(path, "lookup", context),
@@ -185,9 +187,10 @@ class VerifiedLog implements RemoteLog {
     if (id >= tree.size) throw refuse(`has a signed tree without its record ${id}`);
     const timeline = await this.#timelineWith(id, { tree, newest, context });
     const { hash } = await this.#leafOf(timeline, id, context, tree);
-    if (!equalHashes(recordHash(text), hash)) throw await this.#explain(refuse(notInLog(answer)), context, tree);
-    this.#files.keep(path, bytes);
-    return remember(timeline, path, { id, text, isStored: false });
+    if (!equalHashes(recordHash(text), hash)) {
+      throw await this.#explain(refuse(`is not record ${id} of the log`), context, tree);
+    }
+    return { record: remember(timeline, path, { id, text, isStored: false }), bytes };
   }
 
   /** Follows the log to a tree that has record `id`, if ours has not: the one that came with it, or `newest` if that is larger. */
@@ -386,10 +389,6 @@ function readAnswer(
     if (!(error instanceof ProtocolError)) throw error;
     return { wrong: `is wrong: ${error.message}`, cause: error };
   }
-}
-
-function notInLog({ id }: Lookup): string {
-  return `is not record ${id} of the log`;
 }
 
 function remember(timeline: Timeline, path: string, { id, text, isStored }: ProvenRecord): ProvenRecord {
