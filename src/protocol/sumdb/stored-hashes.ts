@@ -1,5 +1,5 @@
 import { ProtocolError } from "../error.ts";
-import { emptyTreeHash, nodeHash } from "./hashes.ts";
+import { checkHash, emptyTreeHash, nodeHash } from "./hashes.ts";
 import { maxTreeSize } from "./limits.ts";
 import { checkRange, checkTreeSize, countTrailingOnes, floorLog2 } from "./numbers.ts";
 import { storedHashIndex } from "./stored-index.ts";
@@ -21,6 +21,7 @@ export function storedHashIndexesFor(n: number): number[] {
 export function storedHashesFor(n: number, recordHash: Uint8Array, read: readonly Uint8Array[]): Uint8Array[] {
   checkRange(n, maxTreeSize - 1, "record number");
   checkCount(read, countTrailingOnes(n));
+  checkHash(recordHash);
   const hashes = [recordHash];
   let hash = recordHash;
   for (const left of read.toReversed()) {

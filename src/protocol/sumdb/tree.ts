@@ -1,5 +1,6 @@
 import { ProtocolError } from "../error.ts";
 import { encodeBase64, tryDecodeBase64 } from "./base64.ts";
+import { checkHash } from "./hashes.ts";
 import { hashBytes, maxTreeSize } from "./limits.ts";
 import { tryParseDecimal } from "./log-text.ts";
 import { checkTreeSize } from "./numbers.ts";
@@ -16,6 +17,7 @@ const heading = "go.sum database tree";
 /** The text of the note that a log signs (SPEC §6.3). */
 export function formatTree(tree: Tree): string {
   checkTreeSize(tree.size);
+  checkHash(tree.hash);
   return `${heading}\n${tree.size}\n${encodeBase64(tree.hash)}\n`;
 }
 
