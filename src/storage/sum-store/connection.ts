@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
@@ -52,6 +52,19 @@ export function connect(file: string, { readOnly, now }: ConnectOptions): Connec
   }
 }
 
+const markerText = `The database beside this file has a checksum log that go commands rely on. Back it up; never begin with a new one.
+Only if no go command has ever seen that log may this file be deleted with it.
+`;
+
+/** Remembers beside the database that it has a log of ours, so that its loss is noticed at the next start, too. */
+export function markLog(file: string): void {
+  if (file !== ":memory:" && fileIdOf(markerOf(file)) === undefined) writeFileSync(markerOf(file), markerText);
+}
+
+function markerOf(file: string): string {
+  return `${file}.keep`;
+}
+
 /** Changes when the database or its write-ahead log is moved, deleted or replaced. SQLite itself does so only when nobody has them open. */
 export function fileIdsOf(file: string): string {
   return `${fileIdOf(file)} ${fileIdOf(file === ":memory:" ? file : `${file}-wal`)}`;
@@ -74,6 +87,9 @@ function openForWriting(file: string, now: number): DatabaseSync {
 /** Under another name first, so that a database that stands under its own is whole: an empty one was lost, not interrupted. */
 function makeDatabase(file: string, now: number): void {
   if (fileIdOf(`${file}-wal`) !== undefined) throw refusal(file, "is gone, while its write-ahead log is there");
+  const marker = markerOf(file);
+  if (fileIdOf(marker) !== undefined)
+    throw refusal(file, `is gone, while ${path.basename(marker)} says that it has a log of ours`);
   const draft = `${file}.new-${randomBytes(4).toString("hex")}`;
   try {
     migrated(new DatabaseSync(draft), file, now).close();

@@ -40,9 +40,13 @@ describe("an SQLite store for checksum databases", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("leaves nothing beside its file", async () => {
-    await (await filled(3)).close();
+  it("leaves nothing beside its file and the mark that it has a log", async () => {
+    const store = await openStore();
+    await store.forgetTree(log);
+    await store.close();
     expect(await readdir(folder)).toEqual(["sumdb.db"]);
+    await (await filled(3)).close();
+    expect((await readdir(folder)).sort()).toEqual(["sumdb.db", "sumdb.db.keep"]);
   });
 
   it("is made once by many that open it at the same time", async () => {
@@ -50,7 +54,7 @@ describe("an SQLite store for checksum databases", () => {
     await Promise.all(stores.map((store, n) => store.appendRecords(log, [recordOf(n)])));
     for (const store of stores) expect(await store.logTree(log)).toMatchObject({ size: 10 });
     await Promise.all(stores.map((store) => store.close()));
-    expect(await readdir(folder)).toEqual(["sumdb.db"]);
+    expect((await readdir(folder)).sort()).toEqual(["sumdb.db", "sumdb.db.keep"]);
   });
 
   describe("that another process writes to", () => {
@@ -192,6 +196,17 @@ describe("an SQLite store for checksum databases", () => {
       await expect(store.logTree(log)).rejects.toMatchObject(refused(/moved, deleted or replaced/));
       await rename(`${file}.away`, file);
       expect(await store.appendRecords(log, [recordOf(3)])).toEqual([{ id: 3, text: recordOf(3).text }]);
+      await store.close();
+    });
+
+    it("while Sluice was stopped is not made anew at the start, unless the mark went with it", async () => {
+      await (await filled(3)).close();
+      await rm(file);
+      await expect(openStore()).rejects.toMatchObject(refused(/is gone, while sumdb\.db\.keep says that it has a log/));
+      expect(await readdir(folder)).toEqual(["sumdb.db.keep"]);
+      await rm(`${file}.keep`);
+      const store = await openStore();
+      expect(await store.logTree(log)).toMatchObject({ size: 0 });
       await store.close();
     });
 

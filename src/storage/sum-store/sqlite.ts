@@ -12,7 +12,7 @@ import type {
 } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt } from "../sqlite/database-error.ts";
 import { inTransaction } from "../sqlite/transaction.ts";
-import { connect, type Connection, fileIdsOf } from "./connection.ts";
+import { connect, type Connection, fileIdsOf, markLog } from "./connection.ts";
 import { refusal } from "./refusal.ts";
 import { DamagedLogError, StoredLog, toBytes } from "./stored-log.ts";
 
@@ -44,6 +44,7 @@ class SqliteSumStore implements SumStore {
   readonly #options: SqliteSumStoreOptions;
   #connection: Connection | undefined;
   #isClosed = false;
+  #isMarked = false;
 
   constructor(options: SqliteSumStoreOptions) {
     this.#options = options;
@@ -97,7 +98,11 @@ class SqliteSumStore implements SumStore {
   }
 
   appendRecords(log: string, records: readonly NewLogRecord[]): Promise<LogRecord[]> {
-    return this.#write((connection) => new StoredLog(connection, log).append(records));
+    return this.#write((connection) => {
+      // Before the commit: a log that was answered from is never without its mark.
+      this.#markLog();
+      return new StoredLog(connection, log).append(records);
+    });
   }
 
   records(log: string, start: number, end: number): Promise<string[]> {
@@ -130,6 +135,12 @@ class SqliteSumStore implements SumStore {
     this.#connection = undefined;
     connection?.db.close();
     return Promise.resolve();
+  }
+
+  #markLog(): void {
+    if (this.#isMarked) return;
+    markLog(this.#options.file);
+    this.#isMarked = true;
   }
 
   #write<T>(work: (connection: Connection) => T): Promise<T> {
