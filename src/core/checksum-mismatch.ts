@@ -20,6 +20,11 @@ export function checksumMismatch(file: SumFile, database: string, expected: stri
   });
 }
 
+/** Whether an `integrity` error is about what a checksum database says or did: it names what was compared, and no source is to blame. */
+export function isAboutDatabase(error: unknown): boolean {
+  return isSluiceError(error, "integrity") && error.details["database"] !== undefined;
+}
+
 /** Also of an error that a source has made of it. */
 export function isChecksumMismatch(error: unknown): boolean {
   return isSluiceError(error, "integrity") && error.details["mismatch"] === true;

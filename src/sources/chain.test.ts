@@ -123,6 +123,13 @@ describe("behind a copy that a checksum database does not confirm", () => {
     expect(details).toMatchObject({ mismatch: true, found: file.h1 });
   });
 
+  test("so does what a checksum database itself did wrong, for which no source is to blame", async () => {
+    const lie = "verifying example.com/m@v1.0.0/go.mod: sum.example.com: two histories\n  Tell its operators.";
+    const error = new SluiceError("integrity", lie, { details: { database: "sum.example.com", permanent: true } });
+    const { fetch } = chainOf(`${a},${b}`, { [a]: error });
+    expect((await failureOf(fetch())).message).toBe(lie);
+  });
+
   test("the answer fits into what go prints, however long the module path is", async () => {
     const long = checksumMismatch(
       { ...file, modulePath: parseModulePath(`example.com/${"x".repeat(500)}`), source: `https://${"y".repeat(300)}` },

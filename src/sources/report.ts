@@ -1,4 +1,4 @@
-import { isChecksumMismatch } from "../core/checksum-mismatch.ts";
+import { isAboutDatabase } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
 
@@ -64,7 +64,7 @@ export function directAnswer(
   const said = error.message.replace(/^not found: /, "");
   const named = said.includes(request.modulePath) ? said : `${describe(request)}: ${said}`;
   const head = error.code === "not_found" ? `not found: ${named}` : named;
-  const lines = isChecksumMismatch(error) ? error.message.split("\n") : [head];
+  const lines = isAboutDatabase(error) ? error.message.split("\n") : [head];
   return new SluiceError(error.code, clip([...lines, ...others.map(answerLine)]), {
     cause: error,
     details: { ...error.details, asked: others.length + 1 },
@@ -84,7 +84,7 @@ export function notFoundPrivate(request: ModuleRequest): SluiceError {
 /** `failure` decides the code; the answers of the other sources are named too. */
 export function failed(request: ModuleRequest, failure: SluiceError, answers: readonly SourceAnswer[]): SluiceError {
   const others = answers.filter(({ error }) => error !== failure);
-  const isExplained = isChecksumMismatch(failure);
+  const isExplained = isAboutDatabase(failure);
   const lines = isExplained ? failure.message.split("\n") : [`${describe(request)}: ${failure.message}`];
   const last = isExplained ? undefined : advice[failure.code];
   return new SluiceError(failure.code, clip([...lines, ...others.map(answerLine)], last), {
