@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Clock, FetchContext, SumStore } from "../../src/core/ports.ts";
 import type { ServedLog } from "../../src/core/served-log.ts";
+import type { HttpClient } from "../../src/net/http.ts";
 import { createHttpClient, type HttpClientOptions } from "../../src/net/http-client.ts";
 import type { ModulePath, Version } from "../../src/protocol/brand.ts";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
@@ -43,11 +44,28 @@ export interface FollowOptions extends Partial<
   readonly memoryBytes?: number;
 }
 
-/** Follows a log at its own address, past all proxies, if nothing else is said. Waits between attempts are short. */
+/** Whatever is asked of the database at its own name goes to `url`. */
+function leadTo(http: HttpClient, { name, url }: { readonly name: string; readonly url: string }): HttpClient {
+  const own = `https://${name}/`;
+  return {
+    ...http,
+    get: (request) => {
+      const { href } = request.url;
+      if (!href.startsWith(own)) return http.get(request);
+      return http.get({ ...request, url: new URL(`${url}/${href.slice(own.length)}`) });
+    },
+  };
+}
+
+/**
+ * Follows a log, past all proxies if none are given. At the end of the chain, `https://<name>` leads to the log too. Waits between
+ * attempts are short.
+ */
 export async function followLog(
-  { name, verifierKey, url }: { readonly name: string; readonly verifierKey: string; readonly url: string },
+  database: { readonly name: string; readonly verifierKey: string; readonly url: string },
   options: FollowOptions = {},
 ): Promise<FollowedLog> {
+  const { name, verifierKey, url } = database;
   const { clock = systemClock } = options;
   const folder = options.folder ?? (await temporaryFolder());
   const events = recordEvents();
@@ -66,7 +84,7 @@ export async function followLog(
     ...("proxies" in options ? {} : { url }),
     ...options,
     name,
-    http,
+    http: leadTo(http, database),
     clock,
     events,
   });

@@ -1,10 +1,9 @@
-import { hash } from "node:crypto";
-import { type Answer, answerRecord, type CacheState } from "../../core/answer.ts";
+import { answerBytes } from "../../core/answer.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { ServedLog } from "../../core/served-log.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
-import { formatLookup, tilePath } from "../../protocol/sumdb/index.ts";
+import { formatLookup } from "../../protocol/sumdb/index.ts";
 import type { KnownTree, RemoteLog } from "../client/remote-log.ts";
 
 export interface LogMirrorOptions {
@@ -31,34 +30,25 @@ export function createLogMirror({ log, isPrivate, clock, latestTtlMs }: LogMirro
       const tree = await log.tree(context, { maxAgeMs: latestTtlMs });
       const freshForMs = freshFor(tree);
       const cache = freshForMs === 0 ? "stale" : tree.confirmedAt >= before ? "miss" : "hit";
-      return answer("latest", tree.note, { cache, freshForMs });
+      return answerBytes(tree.note, { source: name, cache, freshForMs });
     },
     async lookup(modulePath, version, context) {
       if (isPrivate(modulePath)) throw privateName(modulePath, version);
       const { id, text, isStored } = await log.lookup(modulePath, version, context);
       const tree = await log.tree(context, anyTree);
       const bytes = formatLookup(id, text, tree.note);
-      return answer(`${modulePath}@${version}`, bytes, { cache: isStored ? "hit" : "miss", freshForMs: latestTtlMs });
+      return answerBytes(bytes, { source: name, cache: isStored ? "hit" : "miss", freshForMs: latestTtlMs });
     },
     async tile(tile, context) {
       const { bytes, isStored } = await log.tile(tile, context);
-      const freshForMs = Number.POSITIVE_INFINITY;
-      return { ...answer(tilePath(tile), bytes, { cache: isStored ? "hit" : "miss", freshForMs }), immutable: true };
+      const cache = isStored ? "hit" : "miss";
+      return answerBytes(bytes, { source: name, cache, freshForMs: Number.POSITIVE_INFINITY });
     },
   };
 
   function freshFor({ confirmedAt }: KnownTree): number {
     const now = clock.now();
     return Math.max(0, Math.min(confirmedAt, now) + latestTtlMs - now);
-  }
-
-  function answer(
-    key: string,
-    bytes: Uint8Array,
-    { cache, freshForMs }: { readonly cache: CacheState; readonly freshForMs: number },
-  ): Answer {
-    const record = { key, bytes, sha256: hash("sha256", bytes), source: name, checkedAt: clock.now() };
-    return answerRecord(record, cache, freshForMs);
   }
 
   function privateName(modulePath: ModulePath, version: Version): SluiceError {
