@@ -1,23 +1,18 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
-import type { ModuleStore } from "./core/ports.ts";
+import type { Events, ModuleStore } from "./core/ports.ts";
+import { type Recheck, startRecheck } from "./core/recheck.ts";
 import { Resolver } from "./core/resolve.ts";
 import { createEvents } from "./ops/events.ts";
-import { createLog, type Log } from "./ops/log.ts";
+import { createLog } from "./ops/log.ts";
 import { createMetrics } from "./ops/metrics.ts";
-import { createRequestRecorder } from "./ops/request-recorder.ts";
-import { createClientAddress } from "./server/client-address.ts";
-import type { ExchangeOptions } from "./server/exchange.ts";
-import { HotAnswers } from "./server/hot-answers.ts";
-import { type RunningServer, startHttpServer } from "./server/http-server.ts";
-import { createOperatorApp } from "./server/operator-app.ts";
-import { createProtocolHandler } from "./server/protocol-handler.ts";
-import { createRequestIds } from "./server/request-id.ts";
-import { createSumdbHandler } from "./server/sumdb-handler.ts";
 import { openDataFolder } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
+import { composeNetwork } from "./compose-network.ts";
+import { type ComposedServer, publicUrl, startServer } from "./compose-server.ts";
 import { composeSources } from "./compose-sources.ts";
+import { composeSumdb, type Sumdb } from "./compose-sumdb.ts";
 import manifest from "../package.json" with { type: "json" };
 
 /** A Sluice that serves. */
@@ -38,7 +33,12 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
   const { version } = manifest;
   const instanceId = randomBytes(6).toString("hex");
   const log = createLog(config.log);
-  const metrics = createMetrics({ fetching: () => resolver.fetching, version });
+  const metrics = createMetrics({
+    version,
+    fetching: () => resolver.fetching,
+    // A ledger that cannot be read is told of when it is needed.
+    unverified: () => store.countUnverified().catch(() => undefined),
+  });
   const events = createEvents(log.logger, metrics);
 
   const { dataDir, memoryBytes, wholeFileLimitBytes } = config.store;
@@ -51,11 +51,31 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     events,
     clock: systemClock,
   });
-  const source = composeSources(config, { events, log, version, instanceId, store });
+  const network = composeNetwork({ log, version, instanceId });
+  const source = composeSources(config, { events, log, network, store });
+  const closing: (() => Promise<void>)[] = [
+    () => source.close(),
+    () => store.close(),
+    () => verifier.close(),
+    async () => log.close(),
+  ];
+  const closeParts = async (): Promise<void> => {
+    for (const close of closing) await close();
+  };
+  let sumdb: Sumdb;
+  try {
+    sumdb = await composeSumdb(config, { events, log, metrics, network, resolver: () => resolver });
+  } catch (error) {
+    await closeParts();
+    throw error;
+  }
+  closing.unshift(() => sumdb.close());
   const resolver = new Resolver({
     store,
     source,
     verifier,
+    sums: sumdb.verifier,
+    onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
     clock: systemClock,
     streamFromBytes: config.fetch.streamFromBytes,
@@ -67,19 +87,15 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     notFoundTtlMs: config.freshness.notFoundMs,
   });
 
-  const closeParts = async (): Promise<void> => {
-    await source.close();
-    await store.close();
-    await verifier.close();
-    log.close();
-  };
   let isDraining = false;
   let url = "";
-  let server: RunningServer;
+  let server: ComposedServer;
   try {
     server = await startServer(config, {
       resolver,
       store,
+      sumLogs: sumdb.logs,
+      hotBytes: Math.floor(memoryBytes * hotShare),
       log,
       metrics,
       version,
@@ -92,6 +108,8 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     throw error;
   }
   url = publicUrl(config, server.address.port);
+  const recheck = composeRecheck(config, { store, sumdb, events, server });
+  closing.unshift(async () => recheck?.close());
   log.logger.info({ url, store: dataDir, chain: source.name, version }, "sluice is ready");
 
   let stopping: Promise<void> | undefined;
@@ -111,58 +129,23 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
   return { url, stop: () => (stopping ??= stop()) };
 }
 
-interface ServerParts {
-  readonly resolver: Resolver;
-  readonly store: ModuleStore;
-  readonly log: Log;
-  readonly metrics: ReturnType<typeof createMetrics>;
-  readonly version: string;
-  readonly viaName: string;
-  readonly isDraining: () => boolean;
-  readonly url: () => string;
-}
-
-function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
-  const { listen, basePath, maxUrlBytes, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs } = config.server;
-  const nextRequestId = createRequestIds();
-  const hot = new HotAnswers({
-    maxBytes: Math.floor(config.store.memoryBytes * hotShare),
+/** Without verification nothing that is unverified becomes anything else. */
+function composeRecheck(
+  { sumdb: settings }: Config,
+  parts: {
+    readonly store: ModuleStore;
+    readonly sumdb: Sumdb;
+    readonly events: Events;
+    readonly server: ComposedServer;
+  },
+): Recheck | undefined {
+  if (!parts.sumdb.isVerifying) return undefined;
+  return startRecheck({
+    store: parts.store,
+    sums: parts.sumdb.verifier,
     clock: systemClock,
-    nextRequestId,
-    keepAliveTimeoutMs,
-    touch: (key) => parts.store.touch(key),
+    events: parts.events,
+    intervalMs: settings.recheckIntervalMs,
+    onRejected: (key) => parts.server.forget(key),
   });
-  const exchange: ExchangeOptions = {
-    hot,
-    recorder: createRequestRecorder(parts.log, parts.metrics, { logRequests: config.log.requests }),
-    clock: systemClock,
-    nextRequestId,
-    clientAddress: createClientAddress(config.server.trustedProxies),
-    basePath,
-    maxUrlBytes,
-    notFoundTtlMs: config.freshness.notFoundMs,
-    viaName: parts.viaName,
-  };
-  const protocol = createProtocolHandler({ ...exchange, resolver: parts.resolver });
-  const sumdb = createSumdbHandler({ ...exchange, logs: [] });
-  const app = createOperatorApp({
-    registry: parts.metrics.registry,
-    version: parts.version,
-    publicUrl: parts.url,
-    checkReady: async () => {
-      if (parts.isDraining()) throw new Error("this node is shutting down");
-      await parts.store.check();
-    },
-  });
-  return startHttpServer(
-    { app, protocol, sumdb, hot, basePath, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs },
-    listen,
-  );
-}
-
-/** A wildcard address is no address to connect to: people on this machine paste loopback, others the machine's name. */
-function publicUrl({ server }: Config, port: number): string {
-  const { host } = server.listen;
-  const name = host === "" || host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}${server.basePath}`;
 }

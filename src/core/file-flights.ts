@@ -84,6 +84,11 @@ export class FileFlights {
     });
   }
 
+  /** The same, once it has landed: whole, verified, and stored where the store could take it. */
+  land(request: FileRequest, client: string): Promise<StoredFile> {
+    return this.#join(request, client).landed;
+  }
+
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#flights.values()].map((flight) => flight.landed));
   }
@@ -261,6 +266,7 @@ function memoryFile(key: string, bytes: Uint8Array, facts: NewFacts): StoredFile
     key,
     size: bytes.length,
     sha256: facts.sha256,
+    h1: facts.h1,
     source: facts.source,
     bytes,
     stream: (range) => Readable.from([range === undefined ? bytes : bytes.subarray(range.start, range.end)]),

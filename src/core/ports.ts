@@ -143,6 +143,8 @@ export interface StoredFile {
   readonly key: BlobKey;
   readonly size: number;
   readonly sha256: string;
+  /** Of a zip or a go.mod. */
+  readonly h1?: H1 | undefined;
   /** The source it came from. */
   readonly source: string;
   readonly bytes?: Uint8Array | undefined;

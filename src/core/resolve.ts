@@ -1,8 +1,10 @@
 import { buffer } from "node:stream/consumers";
+import type { ModulePath, Version } from "../protocol/brand.ts";
 import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/goproxy/index.ts";
 import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
 import { type Answer, answerFile, answerRecord } from "./answer.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
+import type { FetchContext, StoredFile } from "./ports.ts";
 import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
@@ -17,6 +19,8 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly notFoundTtlMs: number;
   /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
   readonly clientWaitMs: number;
+  /** Told of each zip that is answered, but not of those that are answered again from the server's memory. */
+  readonly onZip?: ((request: { readonly modulePath: ModulePath; readonly version: Version }) => void) | undefined;
 }
 
 export interface ResolveContext {
@@ -67,7 +71,9 @@ export class Resolver {
     const waitLimit = AbortSignal.timeout(clientWaitMs);
     const fetched = this.#fetch(request, context.client);
     try {
-      return await waitUnlessAborted(fetched, AbortSignal.any([context.signal, waitLimit]));
+      const answer = await waitUnlessAborted(fetched, AbortSignal.any([context.signal, waitLimit]));
+      if (request.kind === "zip") this.#options.onZip?.(request);
+      return answer;
     } catch (error) {
       // An answer that comes too late may hold a file open.
       fetched.then(
@@ -90,19 +96,36 @@ export class Resolver {
     await Promise.all([this.#files.settled(), this.#records.settled()]);
   }
 
+  /** A file as it is stored, fetched first where it is not: for whoever needs what is known of it. Nobody waits behind `signal`. */
+  async ensureStored(request: FileRequest, { signal, client }: FetchContext): Promise<StoredFile> {
+    const stored = await this.#options.store.read(request);
+    if (stored !== undefined) return stored;
+    return waitUnlessAborted(
+      this.#knowing(request, () => this.#files.land(request, client)),
+      signal,
+    );
+  }
+
   async #fetch(request: ModuleRequest, client: string): Promise<Answer> {
-    const key = blobKey(request);
     if (isFile(request)) {
       const file = await this.#options.store.read(request);
       if (file !== undefined) {
-        this.#options.store.touch(key);
+        this.#options.store.touch(blobKey(request));
         return answerFile(file, "hit");
       }
     }
+    return this.#knowing(request, () =>
+      isFile(request) ? this.#files.fetch(request, client) : this.#records.fetch(request, client),
+    );
+  }
+
+  /** Fetches what is not known not to exist, and remembers what does not. */
+  async #knowing<T>(request: ModuleRequest, fetch: () => Promise<T>): Promise<T> {
+    const key = blobKey(request);
     const negative = this.#negatives.get(key);
     if (negative !== undefined) throw new SluiceError("not_found", negative, { details: { negative: true } });
     try {
-      return isFile(request) ? await this.#files.fetch(request, client) : await this.#records.fetch(request, client);
+      return await fetch();
     } catch (error) {
       if (!isSluiceError(error, "not_found")) throw error;
       if (isFile(request) && (await this.#options.store.isKnown(request))) throw lost(key, error);

@@ -45,11 +45,54 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, type);
       else logger.warn({ event: type, ...facts }, "a git fetch failed");
       return;
+    case "sum_checked":
+    case "sum_recheck":
+    case "sum_request":
+    case "sum_fork":
+    case "sum_invalid":
+    case "sum_appended":
+      logSumEvent(logger, event);
+      return;
     case "file_stored":
     case "fetch_started":
     case "fetch_ended":
     case "upstream_queue":
       logger.debug({ event: type, ...facts }, type);
+  }
+}
+
+function logSumEvent(logger: Logger, event: Extract<SluiceEvent, { readonly type: `sum_${string}` }>): void {
+  const { type, ...facts } = event;
+  switch (type) {
+    case "sum_checked":
+      if (event.outcome === "verified") logger.debug({ event: type, ...facts }, "a checksum database confirms a file");
+      else if (event.outcome === "unverified")
+        logger.warn({ event: type, ...facts }, "no checksum database confirms a file yet; it is compared later");
+      else logger.error({ event: type, ...facts }, "a file was refused because of its checksum database");
+      return;
+    case "sum_recheck":
+      if (event.outcome === "complete") logger.info({ event: type, ...facts }, "unverified files were compared again");
+      else
+        logger.warn({ event: type, ...facts }, "unverified files cannot be compared now; they are tried again later");
+      return;
+    case "sum_request":
+      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, type);
+      else logger.warn({ event: type, ...facts }, "a checksum database did not answer");
+      return;
+    case "sum_fork":
+      logger.error(
+        { event: type, ...facts },
+        "a checksum database has shown two histories; nothing is verified with it until an operator decides: see `sluice sumdb status`",
+      );
+      return;
+    case "sum_invalid":
+      logger.error(
+        { event: type, ...facts },
+        "what was sent for a checksum database is not signed by it; it was refused",
+      );
+      return;
+    case "sum_appended":
+      logger.debug({ event: type, ...facts }, "our own checksum database has grown");
   }
 }
 

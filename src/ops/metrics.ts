@@ -5,8 +5,15 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+export interface MetricsOptions {
+  readonly version: string;
+  readonly fetching: () => number;
+  /** Stored files that no checksum database has confirmed; undefined when that cannot be told now. */
+  readonly unverified: () => Promise<number | undefined>;
+}
+
 /** Everything `/metrics` shows. Labels are few and bounded: never a module path, never a client. */
-export function createMetrics(options: { readonly fetching: () => number; readonly version: string }) {
+export function createMetrics(options: MetricsOptions) {
   const registers = [new Registry()] as const;
   const [registry] = registers;
   collectDefaultMetrics({ register: registry });
@@ -105,6 +112,45 @@ export function createMetrics(options: { readonly fetching: () => number; readon
       labelNames: ["source"],
       registers: [registry],
     }),
+    sumChecks: new Counter({
+      name: "sluice_sumdb_checks_total",
+      help: "Files compared with a checksum database by outcome: verified, unverified, mismatch or refused.",
+      labelNames: ["database", "outcome"],
+      registers: [registry],
+    }),
+    sumRequests: new Counter({
+      name: "sluice_sumdb_requests_total",
+      help: "Requests to checksum databases by kind (lookup, tile, latest, supported) and outcome: ok or an error code.",
+      labelNames: ["database", "kind", "outcome"],
+      registers: [registry],
+    }),
+    sumInvalid: new Counter({
+      name: "sluice_sumdb_invalid_total",
+      help: "Answers of checksum databases that are not signed by them or do not belong to their tree.",
+      labelNames: ["database"],
+      registers: [registry],
+    }),
+    sumForked: new Gauge({
+      name: "sluice_sumdb_forked",
+      help: "1 when a checksum database has shown two histories, so that nothing is verified with it.",
+      labelNames: ["database"],
+      registers: [registry],
+    }),
+    sumLogRecords: new Gauge({
+      name: "sluice_sumdb_log_records",
+      help: "Records in our own checksum database.",
+      labelNames: ["log"],
+      registers: [registry],
+    }),
+    unverifiedFiles: new Gauge({
+      name: "sluice_unverified_files",
+      help: "Stored files that no checksum database has confirmed.",
+      registers: [registry],
+      async collect() {
+        const files = await options.unverified();
+        if (files !== undefined) this.set(files);
+      },
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -147,6 +193,23 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
     case "git_mirror_damaged":
     case "tag_moved":
       metrics.gitAlarms.labels(event.type).inc();
+      return;
+    case "sum_checked":
+      metrics.sumChecks.labels(event.database, event.outcome).inc();
+      return;
+    case "sum_recheck":
+      return;
+    case "sum_request":
+      metrics.sumRequests.labels(event.database, event.kind, event.outcome).inc();
+      return;
+    case "sum_invalid":
+      metrics.sumInvalid.labels(event.database).inc();
+      return;
+    case "sum_fork":
+      metrics.sumForked.labels(event.database).set(1);
+      return;
+    case "sum_appended":
+      metrics.sumLogRecords.labels(event.log).set(event.size);
       return;
     case "upstream_queue":
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);

@@ -106,6 +106,11 @@ export class HotAnswers {
     this.#entries.set(url, { ...answer, head, body: compactBody(bytes), touchedAt: this.#options.clock.now() });
   }
 
+  /** A stored file turned out to be wrong. Looks at all answers, so it is not for every day. */
+  forget(key: BlobKey): void {
+    for (const [url, entry] of this.#entries.entries()) if (entry.key === key) this.#entries.delete(url);
+  }
+
   #touch(entry: Entry, now: number): void {
     if (entry.key === undefined || now - entry.touchedAt < touchEveryMs) return;
     entry.touchedAt = now;

@@ -184,19 +184,19 @@ export class FileStore {
     if (written?.size === size) this.#verified.set(key, written.revision);
   }
 
-  #wholeFile({ key, sha256, source }: Pick<FileFacts, "key" | "sha256" | "source">, bytes: Uint8Array): StoredFile {
+  #wholeFile({ key, sha256, h1, source }: Omit<FileFacts, "size" | "firstSeenAt">, bytes: Uint8Array): StoredFile {
     const stream = (range?: ByteRange): Readable => streamBytes(bytes, range);
-    const file = { key, size: bytes.length, sha256, source, bytes, stream, discard: () => undefined };
+    const file = { key, size: bytes.length, sha256, h1, source, bytes, stream, discard: () => undefined };
     this.#options.hot.put({ file });
     return file;
   }
 
   /** Opened when it is streamed, so that nothing leaks when it is not. */
   #streamedFile(facts: FileFacts): StoredFile {
-    const { key, size, sha256, source } = facts;
+    const { key, size, sha256, h1, source } = facts;
     const stream = (range?: ByteRange): Readable =>
       Readable.from(this.#chunks(facts, range), { objectMode: false, highWaterMark: streamBufferBytes });
-    return { key, size, sha256, source, stream, discard: () => undefined };
+    return { key, size, sha256, h1, source, stream, discard: () => undefined };
   }
 
   async *#chunks(facts: FileFacts, range: ByteRange | undefined): AsyncGenerator<Uint8Array> {

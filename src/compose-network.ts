@@ -1,0 +1,68 @@
+import type { Config, UpstreamOverride } from "./config/index.ts";
+import { createDnsCache } from "./net/dns-cache.ts";
+import { createEgress, type Egress } from "./net/egress.ts";
+import type { HttpClient } from "./net/http.ts";
+import { createHttpClient } from "./net/http-client.ts";
+import { loadTrust, type Trust, withExtraCa } from "./net/trust.ts";
+import type { Log } from "./ops/log.ts";
+import type { HttpEntry } from "./sources/chain-spec.ts";
+import { Credentials } from "./sources/credentials.ts";
+
+/** What all outbound connections share, and how Sluice names itself on them. */
+export interface Network {
+  readonly trust: Trust;
+  readonly egress: Egress;
+  readonly dns: ReturnType<typeof createDnsCache>;
+  readonly version: string;
+  readonly instanceId: string;
+}
+
+export function composeNetwork({
+  log,
+  ...names
+}: {
+  readonly log: Log;
+  readonly version: string;
+  readonly instanceId: string;
+}): Network {
+  const trust = loadTrust({ env: process.env });
+  for (const problem of trust.problems) log.logger.warn(problem);
+  return { ...names, trust, egress: createEgress(process.env), dns: createDnsCache() };
+}
+
+/** A client of one entry of the chain, with what its override says. */
+export function createEntryClient(
+  entry: HttpEntry,
+  config: Config,
+  { network, connections }: { readonly network: Network; readonly connections: number },
+): HttpClient {
+  const { upstream, fetch } = config;
+  const override = overrideOf(entry, config);
+  const trust =
+    override?.ca === undefined ? network.trust : withExtraCa(network.trust, override.ca, override.caFile ?? "ca_file");
+  return createHttpClient({
+    ca: trust.certificates,
+    egress: network.egress,
+    dns: network.dns,
+    connections,
+    userAgent: `Sluice/${network.version}`,
+    instanceId: network.instanceId,
+    timeouts: {
+      connectMs: override?.connectTimeoutMs ?? upstream.connectTimeoutMs,
+      firstByteMs: override?.firstByteTimeoutMs ?? upstream.firstByteTimeoutMs,
+      idleBodyMs: override?.idleTimeoutMs ?? upstream.idleTimeoutMs,
+      totalMs: fetch.totalTimeoutMs,
+    },
+  });
+}
+
+export function entryCredentials(entry: HttpEntry, config: Config): Credentials | undefined {
+  const override = overrideOf(entry, config);
+  if (override?.password === undefined) return entry.credentials;
+  return new Credentials(override.username ?? "", override.password.reveal());
+}
+
+/** An override names its entry as it is printed: without user info, with or without a slash at its end. */
+export function overrideOf(entry: HttpEntry, { upstream }: Config): UpstreamOverride | undefined {
+  return upstream.overrides.find(({ url }) => url.replace(/\/+$/, "") === entry.name);
+}
