@@ -72,7 +72,13 @@ export function fileIdsOf(file: string): string {
 
 function openForWriting(file: string, now: number): DatabaseSync {
   if (file === ":memory:") return migrated(new DatabaseSync(file), file, now);
-  if (fileIdOf(file) === undefined) makeDatabase(file, now);
+  // Looked for first: another process that makes the database in this moment makes these after it.
+  const leftovers = [`${file}-wal`, markerOf(file)].filter((name) => fileIdOf(name) !== undefined);
+  if (fileIdOf(file) === undefined) {
+    if (leftovers.length > 0)
+      throw refusal(file, `is gone, and has left ${leftovers.map((name) => path.basename(name)).join(" and ")}`);
+    makeDatabase(file, now);
+  }
   const url = pathToFileURL(file);
   // Without it, SQLite makes an empty database when the file is deleted in this moment.
   url.searchParams.set("mode", "rw");
@@ -86,10 +92,6 @@ function openForWriting(file: string, now: number): DatabaseSync {
 
 /** Under another name first, so that a database that stands under its own is whole: an empty one was lost, not interrupted. */
 function makeDatabase(file: string, now: number): void {
-  if (fileIdOf(`${file}-wal`) !== undefined) throw refusal(file, "is gone, while its write-ahead log is there");
-  const marker = markerOf(file);
-  if (fileIdOf(marker) !== undefined)
-    throw refusal(file, `is gone, while ${path.basename(marker)} says that it has a log of ours`);
   const draft = `${file}.new-${randomBytes(4).toString("hex")}`;
   try {
     migrated(new DatabaseSync(draft), file, now).close();

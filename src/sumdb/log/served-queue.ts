@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 
@@ -45,6 +46,8 @@ export class ServedQueue {
   }
 
   async #work(): Promise<void> {
+    // The answer that is being given goes out first.
+    await setImmediate();
     while (this.#waiting.length > 0 && !this.#closing.signal.aborted) {
       const versions = this.#waiting.splice(0, takenTogether);
       const entered = await this.#enter(versions);
