@@ -14,24 +14,30 @@ export function addConfigOptions(command: Command): Command {
   return command;
 }
 
-/** The checked configuration that a command line, its environment and its file make together. */
+/** The checked configuration that a command line, its environment and its file make together, for a Sluice that serves. */
 export async function configOf(command: Command): Promise<LoadedConfig> {
-  const values: Readonly<Record<string, unknown>> = command.opts();
+  const loaded = readConfigOf(command);
+  await refuseLoop(loaded, { addresses: ownAddresses(), lookup: resolveName });
+  return loaded;
+}
+
+/** The same for a command that asks no upstream, such as one in the shell where GOPROXY is Sluice already. */
+export function readConfigOf(command: Command): LoadedConfig {
+  // Options that stand before the name of a command belong to the one above it.
+  const values: Readonly<Record<string, unknown>> = command.optsWithGlobals();
   const flags: Record<string, string> = {};
   for (const setting of flagSettings) {
     const value = values[flagOption(setting).attributeName()];
     if (setting.flag !== undefined && typeof value === "string") flags[setting.flag] = value;
   }
   const file = values["config"];
-  const loaded = loadConfig({
+  return loadConfig({
     configFile: typeof file === "string" ? file : undefined,
     flags,
     env: process.env,
     cwd: process.cwd(),
     readFile: (path) => readFileSync(path, "utf8"),
   });
-  await refuseLoop(loaded, { addresses: ownAddresses(), lookup: resolveName });
-  return loaded;
 }
 
 function flagOption({ flag, kind, placeholder, doc, default: preset, defaultDoc, envNames }: Setting): Option {

@@ -29,6 +29,9 @@ describe("what the caller can put right is exit code 2", () => {
       "cannot listen on 127.0.0.1:1, which another program uses; stop that one, or choose another port with --listen or SLUICE_LISTEN",
     ],
     [new SluiceError("config_invalid", "a; b"), "a; b"],
+    [new SluiceError("integrity", "a is not b"), "a is not b"],
+    [new SluiceError("upstream_failed", "a: refused the connection"), "a: refused the connection"],
+    [new SluiceError("storage_failed", "do not begin anew", { details: { mayMove: false } }), "do not begin anew"],
     [
       new SluiceError(
         "storage_failed",

@@ -1,4 +1,4 @@
-import { SluiceError } from "../core/errors.ts";
+import { type ErrorCode, SluiceError } from "../core/errors.ts";
 
 export interface Failure {
   readonly message: string;
@@ -15,14 +15,30 @@ export function explainFailure(error: unknown): Failure {
   return { message: `unexpected error, which is a bug in Sluice: ${text}`, exitCode: 1 };
 }
 
+/** Of these the message says what to do. */
+const explained: ReadonlySet<ErrorCode> = new Set([
+  "config_invalid",
+  "integrity",
+  "not_found",
+  "upstream_failed",
+  "upstream_timeout",
+  "upstream_refused",
+  "upstream_invalid",
+]);
+
 function explainKnown(error: unknown): string | undefined {
   if (error instanceof SluiceError) {
-    if (error.code === "config_invalid") return error.message;
-    if (error.code === "storage_failed")
-      return `${error.message}; or choose another folder with --data-dir or SLUICE_DATA_DIR`;
-    return undefined;
+    if (error.code === "storage_failed") return explainStorage(error);
+    return explained.has(error.code) ? error.message : undefined;
   }
   return isSystemError(error) ? explainListen(error) : undefined;
+}
+
+/** Whoever lost a log of checksums is not helped by another folder. */
+function explainStorage({ message, details }: SluiceError): string {
+  return details["mayMove"] === false
+    ? message
+    : `${message}; or choose another folder with --data-dir or SLUICE_DATA_DIR`;
 }
 
 function explainListen({ code, syscall, address = "", port = 0, hostname = "" }: SystemError): string | undefined {

@@ -4,6 +4,7 @@ import { printConfig } from "../config/index.ts";
 import { formatListen } from "./banner.ts";
 import { addConfigOptions, configOf } from "./config-options.ts";
 import { serve } from "./serve.ts";
+import { addSumdbCommands } from "./sumdb/commands.ts";
 
 const versionText = `sluice ${manifest.version} (Node.js ${process.versions.node}, ${process.platform} ${process.arch})`;
 
@@ -39,6 +40,8 @@ export function createProgram(): Command {
     .action(async (_options, command: Command) => {
       process.stdout.write(printConfig(await configOf(command)));
     });
+
+  addSumdbCommands(program);
 
   program
     .command("version")
