@@ -49,7 +49,7 @@ describe("a log whose process is killed with SIGKILL a hundred times while it ap
     await audit.check("at the end");
     expect(audit.neverAnswered).toBe(0);
     expect(await namesInData()).toEqual(["sumdb.db", "sumdb.db.keep"]);
-  }, 300_000);
+  }, 600_000);
 });
 
 describe("several processes with one log", () => {
