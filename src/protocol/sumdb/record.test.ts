@@ -71,6 +71,12 @@ describe("the answer to a lookup", () => {
     expect(parseLookup(answer)).toEqual({ id: 123456789012, text, note });
   });
 
+  // CVE-2026-56864: several versions of go took hashes from the note as well.
+  test("has no hash but those of the record", () => {
+    const answer = formatLookup(1, "rsc.io/sampler v1.3.1 h2:x\n", Buffer.from(`${text}\n— x …\n`));
+    expect(findHash(parseLookup(answer).text, modulePath, version, "zip")).toBeUndefined();
+  });
+
   test.each([
     ["nothing", ""],
     ["no empty line", `1\n${text}`],

@@ -59,6 +59,19 @@ describe("a plan to read hashes", () => {
     );
   });
 
+  // CVE-2026-56865: several versions of go passed over the first tiles behind the edge.
+  test("refuses any one tile that is wrong, wherever it stands", () => {
+    const plan = planTileReads(tree, [storedHashIndex(0, 700), storedHashIndex(0, 70_000)]);
+    const bytes = plan.tiles.map((tile) => log.tileBytes(tile));
+    for (const [position, tile] of bytes.entries()) {
+      const forged = Buffer.from(tile);
+      forged.set(recordHash("forged\n"), forged.length - 32);
+      expect(() => plan.verify(bytes.with(position, forged))).toThrow(
+        expect.objectContaining({ code: "invalid_proof" }),
+      );
+    }
+  });
+
   test("of any tree and height proves the right hashes, and notices any changed bit", () => {
     const cases = fc.record({
       height: fc.constantFrom(1, 2, 3, 8),
