@@ -1,0 +1,287 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
+import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
+import { buildModules, fixtureFiles, incompressible } from "../support/fixture-modules.ts";
+import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { ask, type RawAnswer } from "../support/raw-http.ts";
+import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
+import { startSumLog, type SumLog } from "../support/sum-log.ts";
+
+const leaf = "/example.com/leaf/@v/v1.2.0";
+const big = "/example.com/big/@v/v1.0.0.zip";
+const files = fixtureFiles();
+const mebibyte = 1024 * 1024;
+
+/** What somebody made of them: valid in every way, and not what was published. */
+const tampered = new Map([
+  ...files,
+  ...buildModules([
+    {
+      path: "example.com/leaf",
+      version: "v1.2.0",
+      files: { "leaf.go": "package leafpkg // changed\n" },
+      goMod: "module example.com/leaf\n\ngo 1.21\n\n// changed\n",
+    },
+    {
+      path: "example.com/big",
+      version: "v1.0.0",
+      files: { "big.go": "package big // changed\n", data: incompressible(6 * mebibyte) },
+    },
+  ]),
+]);
+
+let dataDir: string;
+let bad: FixtureUpstream;
+let good: FixtureUpstream;
+let log: SumLog;
+const running: RunningSluice[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "sluice-sums-"));
+  [bad, good] = await Promise.all([startFixtureUpstream({ modules: tampered }), startFixtureUpstream()]);
+  log = await startSumLog({ size: 300, vouchFor: files });
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((sluice) => sluice.stop()));
+  await Promise.all([bad.close(), good.close(), log.close()]);
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function start(upstream: string, env: Readonly<Record<string, string>> = {}): Promise<RunningSluice> {
+  const sluice = await startSluiceProcess({
+    upstream,
+    dataDir,
+    env: { GOSUMDB: log.gosumdb, SLUICE_LOG_FORMAT: "json", ...env },
+  });
+  running.push(sluice);
+  return sluice;
+}
+
+async function stop(sluice: RunningSluice): Promise<void> {
+  running.splice(running.indexOf(sluice), 1);
+  await sluice.stop();
+}
+
+function fixture(path: string, of: ReadonlyMap<string, Uint8Array> = files): Buffer {
+  return Buffer.from(of.get(path.slice(1)) ?? expect.fail(`no fixture ${path}`));
+}
+
+function h1Of(path: string, bytes: Buffer): string {
+  const [, modulePath = "", version = "", kind] = /^\/(.*)\/@v\/(.*)\.(mod|zip)$/.exec(path) ?? [];
+  return kind === "mod"
+    ? hashGoMod(bytes)
+    : hashZip(randomAccess(bytes), { modulePath: parseModulePath(modulePath), version: parseVersion(version) });
+}
+
+/** What stands in the ledger for later, as `<key>: <reason>`. */
+function unverified(): string[] {
+  const db = new DatabaseSync(join(dataDir, "ledger.db"), { readOnly: true });
+  try {
+    const rows = db.prepare("SELECT key, reason FROM unverified ORDER BY key").all();
+    return rows.map((row) => `${String(row["key"])}: ${String(row["reason"])}`);
+  } finally {
+    db.close();
+  }
+}
+
+async function metric(sluice: RunningSluice, name: string): Promise<string[]> {
+  const text = await (await fetch(`${sluice.url}/metrics`)).text();
+  return text.split("\n").filter((line) => line.startsWith(name));
+}
+
+function expectMismatch(answer: RawAnswer, path: string): void {
+  const subject = `example.com/leaf@v1.2.0${path.endsWith(".mod") ? "/go.mod" : ""}`;
+  expect(answer.status).toBe(502);
+  const lines = answer.body.toString().split("\n");
+  expect(lines.slice(0, 3)).toEqual([
+    `verifying ${subject}: checksum mismatch`,
+    `  downloaded: ${h1Of(path, fixture(path, tampered))}`,
+    `  ${log.name}: ${h1Of(path, fixture(path))}`,
+  ]);
+  expect(answer.body.length).toBeLessThanOrEqual(648);
+  expect(lines.length).toBeLessThanOrEqual(8);
+}
+
+describe.each([".mod", ".zip"])("a %s that somebody changed", (extension) => {
+  const path = leaf + extension;
+
+  test("is refused with both hashes, kept nowhere and counted", async () => {
+    const sluice = await start(bad.url);
+    expectMismatch(await ask(sluice.url, path), path);
+    expect((await ask(sluice.url, `/cached-only${path}`)).status).toBe(404);
+    expect(unverified()).toEqual([]);
+    expect(sluice.output()).toContain('"event":"integrity_failed"');
+    const checks = `sluice_sumdb_checks_total{database="${log.name}",outcome="mismatch"}`;
+    expect(await metric(sluice, checks)).toEqual([`${checks} 1`]);
+    // Asking the same upstream once more would give the same.
+    expect(bad.requestsFor(path.slice(1))).toHaveLength(1);
+  });
+
+  test.each([",", "|"])("makes the chain go on behind a `%s`", async (separator) => {
+    const sluice = await start(`${bad.url}${separator}${good.url}`);
+    const answer = await ask(sluice.url, path);
+    expect(answer).toMatchObject({ status: 200, headers: { "x-sluice-cache": "miss" } });
+    expect(answer.body.equals(fixture(path))).toBe(true);
+    expect(unverified()).toEqual([]);
+  });
+
+  test("is told of also when nobody else has the file", async () => {
+    good.setFault(path, { kind: "status", status: 404 });
+    const sluice = await start(`${bad.url},${good.url}`);
+    expectMismatch(await ask(sluice.url, path), path);
+  });
+});
+
+describe("a large zip that somebody changed", () => {
+  test("breaks off before its end, and nothing of it is stored", async () => {
+    const sluice = await start(bad.url);
+    const answer = await ask(sluice.url, big);
+    expect(answer).toMatchObject({ status: 200, broken: true });
+    expect(answer.body.length).toBeLessThan(fixture(big, tampered).length);
+    expect((await ask(sluice.url, `/cached-only${big}`)).status).toBe(404);
+    expect(unverified()).toEqual([]);
+  });
+
+  test("is had from the next upstream all the same, for whoever asks then", async () => {
+    const sluice = await start(`${bad.url},${good.url}`);
+    expect(await ask(sluice.url, big)).toMatchObject({ broken: true });
+    const again = await ask(sluice.url, big);
+    expect(again).toMatchObject({ status: 200, broken: false });
+    expect(again.body.equals(fixture(big))).toBe(true);
+    expect(good.requestsFor(big.slice(1))).toHaveLength(1);
+    expect(bad.requestsFor(big.slice(1))).toHaveLength(1);
+  });
+
+  test("holds its last block until the log has answered", async () => {
+    const gate = Promise.withResolvers<void>();
+    log.setFault(/lookup\//, { kind: "delay", until: gate.promise });
+    const sluice = await start(good.url);
+    let received = 0;
+    const response = await fetch(`${sluice.url}${big}`);
+    const reading = (async () => {
+      for await (const chunk of response.body ?? []) received += chunk.length;
+    })();
+    const size = fixture(big).length;
+    await expect.poll(() => received, { timeout: 5000 }).toBe(size - 16 * 1024);
+    gate.resolve();
+    await reading;
+    expect(received).toBe(size);
+  });
+});
+
+test("a version costs one look-up, which its .info begins", async () => {
+  const sluice = await start(good.url);
+  for (const extension of [".info", ".mod", ".zip"]) {
+    expect((await ask(sluice.url, leaf + extension)).status).toBe(200);
+  }
+  expect(log.requestsFor(/lookup\//).map(({ path }) => path)).toEqual(["lookup/example.com/leaf@v1.2.0"]);
+  expect(unverified()).toEqual([]);
+});
+
+describe("while the log is down", () => {
+  const down = { kind: "close" } as const;
+
+  beforeEach(() => log.setFault(/./, down));
+
+  test("what comes is kept as unverified, and verified when the log is back, or thrown out", async () => {
+    const sluice = await start(bad.url, { SLUICE_SUMDB_RECHECK_INTERVAL: "1s" });
+    for (const path of [`${leaf}.mod`, "/example.com/leaf/@v/v1.0.0.mod"]) {
+      // Twice: the second answer is one from the server's memory, as are those after it.
+      for (let turn = 0; turn < 3; turn++) {
+        const answer = await ask(sluice.url, path);
+        expect(answer.status).toBe(200);
+        expect(answer.body.equals(fixture(path, tampered))).toBe(true);
+      }
+    }
+    expect(unverified()).toEqual([
+      expect.stringMatching(/^example\.com\/leaf\/@v\/v1\.0\.0\.mod: sum\.example\.com cannot be asked: /),
+      expect.stringMatching(/^example\.com\/leaf\/@v\/v1\.2\.0\.mod: sum\.example\.com cannot be asked: /),
+    ]);
+    expect(await metric(sluice, "sluice_unverified_files")).toEqual(["sluice_unverified_files 2"]);
+
+    log.clearFaults();
+    await expect.poll(unverified, { timeout: 60_000 }).toEqual([]);
+    expect((await ask(sluice.url, "/example.com/leaf/@v/v1.0.0.mod")).headers["x-sluice-cache"]).toBe("hit");
+    expectMismatch(await ask(sluice.url, `${leaf}.mod`), `${leaf}.mod`);
+    expect(await metric(sluice, "sluice_unverified_files")).toEqual(["sluice_unverified_files 0"]);
+    expect(sluice.output()).toContain("unverified files were compared again");
+  }, 90_000);
+
+  test("it is remembered over a restart what is unverified", async () => {
+    const first = await start(good.url);
+    expect((await ask(first.url, `${leaf}.zip`)).status).toBe(200);
+    await stop(first);
+    log.clearFaults();
+    await start(good.url);
+    await expect.poll(unverified, { timeout: 60_000 }).toEqual([]);
+  }, 90_000);
+
+  test("what must be confirmed is refused, and can be had when the log is back", async () => {
+    const sluice = await start(good.url, { SLUICE_SUMDB_VERIFY: "required" });
+    const refused = await ask(sluice.url, `${leaf}.mod`);
+    expect(refused.status).toBe(502);
+    expect(refused.headers["retry-after"]).toBeDefined();
+    expect(refused.body.toString()).toMatch(
+      /^verifying example\.com\/leaf@v1\.2\.0\/go\.mod: sum\.example\.com cannot/,
+    );
+    // It is not the upstream's fault, so it is asked once.
+    expect(good.requestsFor(`${leaf}.mod`.slice(1))).toHaveLength(1);
+    expect(unverified()).toEqual([]);
+    log.clearFaults();
+    await expect.poll(async () => (await ask(sluice.url, `${leaf}.mod`)).status, { timeout: 60_000 }).toBe(200);
+  }, 90_000);
+
+  test("nothing is asked of it where verification is off", async () => {
+    const sluice = await start(bad.url, { SLUICE_SUMDB_VERIFY: "off" });
+    expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
+    expect(log.requests).toEqual([]);
+    expect(unverified()).toEqual([]);
+  });
+});
+
+describe("a version that the log does not have", () => {
+  const path = "/example.com/retracted/@v/v1.0.0.mod";
+
+  beforeEach(() => log.setFault(/lookup\//, { kind: "status", status: 404 }));
+
+  test("goes on unverified when a proxy of the chain has it", async () => {
+    const sluice = await start(good.url);
+    expect((await ask(sluice.url, path)).status).toBe(200);
+    expect(unverified()).toEqual([`${path.slice(1)}: ${log.name} does not have it`]);
+  });
+
+  test("is refused where it must be confirmed", async () => {
+    const sluice = await start(good.url, { SLUICE_SUMDB_VERIFY: "required" });
+    const refused = await ask(sluice.url, path);
+    expect(refused.status).toBe(502);
+    expect(refused.body.toString()).toContain(`${log.name} does not have it`);
+  });
+});
+
+test.each([
+  ["GOPRIVATE", "example.com/leaf"],
+  ["GONOSUMDB", "example.com/leaf"],
+  ["SLUICE_SUMDB_NO_VERIFY", "example.com/leaf/*,*/leaf"],
+])("what %s excepts is not looked up", async (name, patterns) => {
+  const sluice = await start(bad.url, { [name]: patterns, GONOPROXY: "none" });
+  expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
+  expect(log.requests).toEqual([]);
+  expect(unverified()).toEqual([]);
+});
+
+test("files that were put into the store by hand are compared, too", async () => {
+  const first = await start(bad.url, { GOSUMDB: "off" });
+  expect((await ask(first.url, `${leaf}.mod`)).status).toBe(200);
+  await stop(first);
+  for (const suffix of ["", "-wal", "-shm"]) await rm(join(dataDir, `ledger.db${suffix}`), { force: true });
+  const sluice = await start(good.url);
+  // Until it is found out, it is what it was.
+  await expect
+    .poll(async () => (await ask(sluice.url, `${leaf}.mod`)).body.equals(fixture(`${leaf}.mod`)), { timeout: 60_000 })
+    .toBe(true);
+  expect(unverified()).toEqual([]);
+}, 90_000);
