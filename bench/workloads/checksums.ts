@@ -1,11 +1,10 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
+import { startSumLog } from "../../test/support/sum-log.ts";
 import { removeFolder, temporaryFolder } from "../folders.ts";
-import { writeLog } from "../log-files.ts";
 import { serverCore } from "../machine.ts";
 import { Row, takeTurns } from "../measurement.ts";
-import { startUpstream } from "../upstream.ts";
 import type { Workload } from "./workload.ts";
 
 const programFolder = path.join(import.meta.dirname, "../programs");
@@ -36,26 +35,23 @@ export const ownLog: Workload = {
   },
 };
 
-/** `sluice sumdb verify`: every record and every hash of a log, read and computed again. */
+/** `sluice sumdb verify`: every record and every hash of a log, read and computed again, and as many look-ups as it does by itself. */
 export const audit: Workload = {
   names: ["sumdb-audit"],
   async run(bench) {
-    const folder = temporaryFolder("log");
-    const log = writeLog(folder, auditedRecords);
-    const upstream = await startUpstream(folder, 0);
+    const log = await startSumLog({ size: auditedRecords });
     const title = `audit of a log with ${auditedRecords} records`;
     const row = new Row({ workload: "sumdb-audit", title, unit: "s", aims: [] });
     try {
       await takeTurns(bench.options.rounds, ["sluice"] as const, async (contestant, round) => {
         const begin = performance.now();
-        const url = new URL(log.path, upstream.url).href;
-        await onServerCore([sluiceProgram, "sumdb", "verify", url, "--key", log.verifierKey]);
+        await onServerCore([sluiceProgram, "sumdb", "verify", log.url, "--key", log.verifierKey]);
         const seconds = (performance.now() - begin) / 1000;
         bench.progress(`sumdb-audit, round ${round + 1}: ${seconds.toFixed(2)} s`);
         row.add(contestant, seconds);
       });
     } finally {
-      await upstream.close();
+      await log.close();
     }
     return [row.measurement()];
   },

@@ -17,18 +17,21 @@ interface HotFile {
   readonly aims: readonly Aim[];
 }
 
-const smallAims: readonly Aim[] = [
-  { is: "at least", factor: 0.75, of: "nginx" },
-  { is: "at least", factor: 1.7, of: "goproxy" },
-];
-const small = { unit: "requests/s", connections: 64, aims: smallAims } as const;
+const nearNginx: Aim = { is: "at least", factor: 0.75, of: "nginx" };
+const small = {
+  unit: "requests/s",
+  connections: 64,
+  aims: [nearNginx, { is: "at least", factor: 1.7, of: "goproxy" }],
+} as const;
+/** goproxy asks the database itself every time. */
+const ofDatabase = { ...small, aims: [nearNginx] } as const;
 
 const files: readonly HotFile[] = [
   { ...small, name: "info", title: "hot `.info`", path: hotFiles.info },
   { ...small, name: "mod", title: "hot `.mod`", path: hotFiles.mod },
   { ...small, name: "list", title: "hot `list`", path: hotFiles.list },
-  { ...small, name: "sumdb-lookup", title: "hot look-up of a checksum database", path: hotFiles.lookup },
-  { ...small, name: "sumdb-tile", title: "hot tile of a checksum database, 8 KB", path: hotFiles.tile },
+  { ...ofDatabase, name: "sumdb-lookup", title: "hot look-up of a checksum database", path: hotFiles.lookup },
+  { ...ofDatabase, name: "sumdb-tile", title: "hot tile of a checksum database, 8 KB", path: hotFiles.tile },
   { ...small, name: "zip-18k", title: "hot zip, 18 KB", path: hotFiles.smallZip },
   {
     name: "zip-7m",
