@@ -2,7 +2,8 @@ import { appendFile, readdir, readFile, rm, truncate, writeFile } from "node:fs/
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseTree } from "../../src/protocol/sumdb/index.ts";
-import { asker, followLog, type FollowedLog, testLog } from "../support/followed-log.ts";
+import { asker, followLog, testLog } from "../support/followed-log.ts";
+import type { FollowedLog } from "../support/open-log.ts";
 import { failureOf } from "../support/http-client.ts";
 import { createRandom } from "../support/random.ts";
 import { fillerRecord, type SumLog } from "../support/sum-log.ts";

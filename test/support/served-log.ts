@@ -1,7 +1,7 @@
 import { isSluiceError } from "../../src/core/errors.ts";
 import type { ServedLog } from "../../src/core/served-log.ts";
 import { parseLogRequest } from "../../src/protocol/sumdb/index.ts";
-import { asker } from "./followed-log.ts";
+import { asker } from "./open-log.ts";
 import { serveHttp } from "./loopback.ts";
 
 /** Serves a log at an address of its own, as the server does it, but without anything around. Ends with the test. */

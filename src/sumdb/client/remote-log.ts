@@ -66,7 +66,7 @@ export interface RemoteLog {
   tile(tile: Tile, context: FetchContext): Promise<{ readonly bytes: Uint8Array; readonly isStored: boolean }>;
   /** The newest tree that is known; an older one than `maxAgeMs` is confirmed or replaced first, if the log can be asked. */
   tree(context: FetchContext, age: { readonly maxAgeMs: number }): Promise<KnownTree>;
-  /** Ends what is under way and writes what waits to be written. */
+  /** Ends what is under way and writes what waits to be written, within some seconds. */
   close(): Promise<void>;
 }
 
@@ -74,6 +74,8 @@ export interface RemoteLog {
 const flightMs = 60_000;
 /** How long a newer tree is waited for when there is one to go on with. */
 const patienceMs = 5000;
+/** How long closing waits for the disk. */
+const closeMs = 5000;
 /** After the log failed to say its newest tree, how long it is not asked again while there is one to go on with. */
 const restAfterFailureMs = 15_000;
 /** Whoever asks for what is not in the tree makes us ask for a newer one, but not more often than this. */
@@ -140,7 +142,10 @@ class VerifiedLog implements RemoteLog {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([this.#lookups, this.#tiles, this.#refreshes, this.#newest].map((flights) => flights.settled()));
-    await this.#writes.settled();
+    const over = new AbortController();
+    const outOfPatience = this.#options.clock.sleep(closeMs, over.signal).catch(() => undefined);
+    await Promise.race([this.#writes.settled(), outOfPatience]);
+    over.abort();
   }
 
   async #find(lookup: LookupTarget, context: FetchContext): Promise<ProvenRecord> {

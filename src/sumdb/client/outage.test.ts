@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { SluiceError } from "../../core/errors.ts";
+import { createOutage } from "./outage.ts";
+
+const refused = new SluiceError("upstream_failed", "sum.example.com: refused the connection.");
+
+function createBroken() {
+  let now = 0;
+  const outage = createOutage({ now: () => now });
+  for (let times = 0; times < 4; times++) outage.failed(refused);
+  return {
+    outage,
+    advance: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+describe("an outage", () => {
+  it("begins with the fourth failure in a row, and every asker is told the reason and when to come back", () => {
+    let now = 0;
+    const outage = createOutage({ now: () => now });
+    for (let times = 0; times < 3; times++) outage.failed(refused);
+    outage.answered();
+    for (let times = 0; times < 3; times++) outage.failed(refused);
+    expect([outage.enter(), outage.isResting]).toEqual(["open", false]);
+    outage.failed(refused);
+    now += 5000;
+    expect(() => outage.enter()).toThrow(
+      expect.objectContaining({
+        code: "upstream_failed",
+        message: "sum.example.com: refused the connection (and is not asked again for some seconds)",
+        retryAfterSeconds: 10,
+      }),
+    );
+  });
+
+  it("lets one asker try after a while, and the others only when that one had an answer", () => {
+    const { outage, advance } = createBroken();
+    advance(15_001);
+    expect(outage.enter()).toBe("trial");
+    expect(() => outage.enter()).toThrow(SluiceError);
+    outage.answered();
+    expect(outage.enter()).toBe("open");
+  });
+
+  it("goes on when the trial fails", () => {
+    const { outage, advance } = createBroken();
+    advance(15_001);
+    outage.enter();
+    outage.failed(refused);
+    expect(() => outage.enter()).toThrow(SluiceError);
+  });
+
+  it.each([
+    ["an answer, if not a good one", new SluiceError("upstream_failed", "answered 500", { details: { status: 500 } })],
+    ["a refusal", new SluiceError("not_found", "answered 404", { details: { status: 404 } })],
+  ])("is over with %s", (_, error) => {
+    const { outage } = createBroken();
+    outage.failed(error);
+    expect(outage.enter()).toBe("open");
+  });
+
+  it("does not begin because askers go away or we are overloaded", () => {
+    const outage = createOutage({ now: () => 0 });
+    for (let times = 0; times < 10; times++) {
+      outage.failed(new SluiceError("cancelled", "gone"));
+      outage.failed(new SluiceError("overloaded", "full"));
+      outage.failed(new Error("a bug"));
+    }
+    expect(outage.enter()).toBe("open");
+  });
+});
