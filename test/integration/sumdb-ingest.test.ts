@@ -7,6 +7,9 @@ import { hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.t
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
 import { buildModules, fixtureFiles, incompressible } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { buildRepo } from "../support/git-repos.ts";
+import { type GitServer, startGitServer } from "../support/git-server.ts";
+import { lacks } from "../support/needs.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
 import { startSumLog, type SumLog } from "../support/sum-log.ts";
@@ -67,7 +70,9 @@ async function stop(sluice: RunningSluice): Promise<void> {
 }
 
 function fixture(path: string, of: ReadonlyMap<string, Uint8Array> = files): Buffer {
-  return Buffer.from(of.get(path.slice(1)) ?? expect.fail(`no fixture ${path}`));
+  const bytes = of.get(path.slice(1));
+  if (bytes === undefined) throw new Error(`no fixture ${path}`);
+  return Buffer.from(bytes);
 }
 
 function h1Of(path: string, bytes: Buffer): string {
@@ -93,17 +98,23 @@ async function metric(sluice: RunningSluice, name: string): Promise<string[]> {
   return text.split("\n").filter((line) => line.startsWith(name));
 }
 
-function expectMismatch(answer: RawAnswer, path: string): void {
+/** The lines with which a tampered file is refused, but for the last ones, which tell who sent it. */
+function mismatchOf(path: string): unknown {
   const subject = `example.com/leaf@v1.2.0${path.endsWith(".mod") ? "/go.mod" : ""}`;
-  expect(answer.status).toBe(502);
-  const lines = answer.body.toString().split("\n");
-  expect(lines.slice(0, 3)).toEqual([
-    `verifying ${subject}: checksum mismatch`,
-    `  downloaded: ${h1Of(path, fixture(path, tampered))}`,
-    `  ${log.name}: ${h1Of(path, fixture(path))}`,
-  ]);
-  expect(answer.body.length).toBeLessThanOrEqual(648);
-  expect(lines.length).toBeLessThanOrEqual(8);
+  return {
+    status: 502,
+    lines: [
+      `verifying ${subject}: checksum mismatch`,
+      `  downloaded: ${h1Of(path, fixture(path, tampered))}`,
+      `  ${log.name}: ${h1Of(path, fixture(path))}`,
+    ],
+    fits: true,
+  };
+}
+
+function refusalOf({ status, body }: RawAnswer): unknown {
+  const lines = body.toString().split("\n");
+  return { status, lines: lines.slice(0, 3), fits: lines.length <= 8 && body.length <= 648 };
 }
 
 describe.each([".mod", ".zip"])("a %s that somebody changed", (extension) => {
@@ -111,7 +122,7 @@ describe.each([".mod", ".zip"])("a %s that somebody changed", (extension) => {
 
   test("is refused with both hashes, kept nowhere and counted", async () => {
     const sluice = await start(bad.url);
-    expectMismatch(await ask(sluice.url, path), path);
+    expect(refusalOf(await ask(sluice.url, path))).toEqual(mismatchOf(path));
     expect((await ask(sluice.url, `/cached-only${path}`)).status).toBe(404);
     expect(unverified()).toEqual([]);
     expect(sluice.output()).toContain('"event":"integrity_failed"');
@@ -132,7 +143,7 @@ describe.each([".mod", ".zip"])("a %s that somebody changed", (extension) => {
   test("is told of also when nobody else has the file", async () => {
     good.setFault(path, { kind: "status", status: 404 });
     const sluice = await start(`${bad.url},${good.url}`);
-    expectMismatch(await ask(sluice.url, path), path);
+    expect(refusalOf(await ask(sluice.url, path))).toEqual(mismatchOf(path));
   });
 });
 
@@ -206,7 +217,7 @@ describe("while the log is down", () => {
     log.clearFaults();
     await expect.poll(unverified, { timeout: 60_000 }).toEqual([]);
     expect((await ask(sluice.url, "/example.com/leaf/@v/v1.0.0.mod")).headers["x-sluice-cache"]).toBe("hit");
-    expectMismatch(await ask(sluice.url, `${leaf}.mod`), `${leaf}.mod`);
+    expect(refusalOf(await ask(sluice.url, `${leaf}.mod`))).toEqual(mismatchOf(`${leaf}.mod`));
     expect(await metric(sluice, "sluice_unverified_files")).toEqual(["sluice_unverified_files 0"]);
     expect(sluice.output()).toContain("unverified files were compared again");
   }, 90_000);
@@ -271,6 +282,67 @@ test.each([
   expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
   expect(log.requests).toEqual([]);
   expect(unverified()).toEqual([]);
+});
+
+describe.skipIf(lacks("git"))("straight from its repository", () => {
+  const path = "/git.example.com/lib/@v/v1.0.0.mod";
+  const goMod = "module git.example.com/lib\n";
+  let root: string;
+  let git: GitServer;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "sluice-repos-"));
+    await buildRepo(join(root, "lib.git"), { commits: [{ files: { "go.mod": goMod }, tags: ["v1.0.0"] }] });
+    git = await startGitServer({ root });
+  });
+  afterEach(async () => {
+    await git.close();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  const startDirect = (env: Readonly<Record<string, string>> = {}): Promise<RunningSluice> =>
+    start("direct", {
+      SLUICE_GIT_OVERRIDE: `[{ pattern = "git.example.com/**", url = "${git.url}/{path}.git" }]`,
+      ...env,
+    });
+
+  test("a public version is served when the log confirms it", async () => {
+    log.add("git.example.com/lib", "v1.0.0", {
+      mod: hashGoMod(Buffer.from(goMod)),
+      zip: hashGoMod(Buffer.from("zip")),
+    });
+    const sluice = await startDirect();
+    expect(await ask(sluice.url, path)).toMatchObject({ status: 200, body: Buffer.from(goMod) });
+    expect(unverified()).toEqual([]);
+  });
+
+  test("a public version whose tag was moved is refused", async () => {
+    log.add("git.example.com/lib", "v1.0.0");
+    const sluice = await startDirect();
+    const refused = await ask(sluice.url, path);
+    expect(refused.status).toBe(502);
+    expect(refused.body.toString()).toMatch(/^verifying git\.example\.com\/lib@v1\.0\.0\/go\.mod: checksum mismatch\n/);
+    expect(refused.body.toString()).toContain("  direct sent it");
+  });
+
+  test.each([
+    ["does not have it", { kind: "status", status: 404 }, "say so with [[private]]"],
+    ["is down", { kind: "close" }, "Ask again later."],
+  ] as const)("a public version is refused when the log %s", async (_name, fault, advice) => {
+    log.setFault(/./, fault);
+    const sluice = await startDirect();
+    const refused = await ask(sluice.url, path);
+    expect(refused.status).toBe(502);
+    expect(refused.body.toString()).toMatch(/^verifying git\.example\.com\/lib@v1\.0\.0\/go\.mod: sum\.example\.com /);
+    expect(refused.body.toString()).toContain(advice);
+    expect((await ask(sluice.url, `/cached-only${path}`)).status).toBe(404);
+  });
+
+  test("a private version is served without a word to the log", async () => {
+    const sluice = await startDirect({ GOPRIVATE: "git.example.com" });
+    expect((await ask(sluice.url, path)).status).toBe(200);
+    expect(log.requests).toEqual([]);
+  });
 });
 
 test("files that were put into the store by hand are compared, too", async () => {
