@@ -87,7 +87,7 @@ describe("a log of three levels of tiles", () => {
       findingCount: 1,
       findings: [
         {
-          place: `two histories: the log has changed what it had at the last audit, its first ${past} records`,
+          place: `two histories: the log has changed what it had at the last audit, its first ${past} record${past === 1 ? "" : "s"}`,
           values: [
             ["their hash at the last audit", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="],
             ["their hash now", Buffer.from(log.tree(past).hash).toString("base64")],

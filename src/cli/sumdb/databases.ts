@@ -42,6 +42,12 @@ export async function databasesOf({ sumdb }: Config): Promise<Databases> {
   };
 }
 
+/** What must not be asked of a database of others, in the grammar of GONOSUMDB; empty when there is nothing. */
+export function privatePatterns({ upstream, privateModules, sumdb }: Config): string {
+  const patterns = [upstream.private, privateModules.patterns, sumdb.noVerify].flatMap((list) => list.split(","));
+  return [...new Set(patterns)].filter((pattern) => pattern !== "" && pattern !== "none").join(",");
+}
+
 /** Where this machine reaches the Sluice of this configuration. */
 export function localUrl(config: Config): string {
   return urlOf(config, "127.0.0.1");

@@ -1,7 +1,7 @@
 import { openSumStore } from "../../compose-tools.ts";
 import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
-import { countOf } from "./words.ts";
+import { countOf } from "../../sumdb/audit/finding.ts";
 
 /** Makes Sluice follow a database anew, from whatever it shows next. The forks it has shown stay on record as settled. */
 export async function forgetTree(

@@ -1,6 +1,6 @@
 import type { Config } from "../../config/index.ts";
 import { goDefaultSumdb } from "../../config/defaults.ts";
-import { type Databases, databasesOf, clientUrl } from "./databases.ts";
+import { type Databases, clientUrl, databasesOf, privatePatterns } from "./databases.ts";
 
 /** Which checksum database go commands should be told to ask, by the configuration in force, and why; with lines to paste. */
 export async function describeSetups(config: Config): Promise<string> {
@@ -29,14 +29,13 @@ interface Own {
 }
 
 function factsOf(config: Config, { ownKeys, main }: Databases): Facts {
-  const patterns = [config.privateModules.patterns, config.sumdb.noVerify].flatMap((list) => list.split(","));
   // Of several keys, those who come now get the newest.
   const own = ownKeys.at(-1);
   return {
     url: clientUrl(config),
     database: main?.name,
     publicLine: publicLineOf(main),
-    patterns: [...new Set(patterns)].filter((pattern) => pattern !== "" && pattern !== "none").join(","),
+    patterns: privatePatterns(config),
     vouches: config.sumdb.vouchPublic,
     own: own && { name: own.name, verifierKey: own.verifierKey },
   };

@@ -5,10 +5,11 @@ import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { checkModuleVersion, parseModulePath, parseVersion } from "../../protocol/module/index.ts";
 import { createPrivateRules } from "../../sources/private.ts";
+import { countOf } from "../../sumdb/audit/finding.ts";
 import { lookUpProven } from "../../sumdb/audit/proven-record.ts";
 import { signersOf } from "../../sumdb/audit/signed-tree.ts";
-import { type Database, databasesOf, findDatabase, localUrl } from "./databases.ts";
-import { addressOf, countOf } from "./words.ts";
+import { type Database, databasesOf, findDatabase, localUrl, privatePatterns } from "./databases.ts";
+import { addressOf } from "./address.ts";
 
 export interface ShowOptions {
   /** Address or name of the log. Default: the one that go commands ask this Sluice for. */
@@ -73,8 +74,7 @@ function noVersion(query: string, path: string, error: ProtocolError): SluiceErr
 /** The address of the log that this Sluice's clients ask for a module. */
 async function ownDatabase(modulePath: ModulePath, config: Config): Promise<string> {
   const { ownKeys, main } = await databasesOf(config);
-  const patterns = `${config.privateModules.patterns},${config.sumdb.noVerify}`;
-  const isPrivate = createPrivateRules(patterns).matches(modulePath);
+  const isPrivate = createPrivateRules(privatePatterns(config)).matches(modulePath);
   const [own] = ownKeys;
   const name = isPrivate || config.sumdb.vouchPublic ? own?.name : main?.name;
   if (name !== undefined) return `${localUrl(config)}/sumdb/${name}`;

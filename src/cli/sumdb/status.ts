@@ -1,9 +1,9 @@
 import { openSumStore, unverifiedOf } from "../../compose-tools.ts";
 import type { Config } from "../../config/index.ts";
 import type { ForkEvidence, SumStore, SumStoreOverview, UnverifiedFile } from "../../core/ports.ts";
+import { countOf } from "../../sumdb/audit/finding.ts";
 import { keyName } from "../../sumdb/audit/signed-tree.ts";
 import { databasesOf } from "./databases.ts";
-import { countOf } from "./words.ts";
 
 /** As many as fit on a screen or two. */
 const maxFiles = 50;

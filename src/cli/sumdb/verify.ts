@@ -3,12 +3,12 @@ import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { SignedTree } from "../../core/ports.ts";
 import { type AuditReport, auditLog } from "../../sumdb/audit/audit.ts";
-import { base64, type Finding } from "../../sumdb/audit/finding.ts";
+import { base64, countOf, type Finding } from "../../sumdb/audit/finding.ts";
 import { signersOf } from "../../sumdb/audit/signed-tree.ts";
 import { type Database, findDatabase } from "./databases.ts";
 import { startProgress } from "./progress.ts";
 import { readState, writeState } from "./state-file.ts";
-import { addressOf, countOf } from "./words.ts";
+import { addressOf } from "./address.ts";
 
 export interface VerifyOptions {
   readonly key?: string | undefined;

@@ -10,7 +10,7 @@ import {
   tileOfTree,
   tilePath,
 } from "../../protocol/sumdb/index.ts";
-import { base64, type Finding, Findings } from "./finding.ts";
+import { base64, countOf, type Finding, Findings } from "./finding.ts";
 import { inOrder } from "./in-order.ts";
 import type { LogReader } from "./log-reader.ts";
 import { LookupCheck } from "./lookup-check.ts";
@@ -130,7 +130,11 @@ async function readTile(log: LogReader, tile: Tile, findings: Findings): Promise
     findings.add(tilePath(tile), ["must have", `${tile.width * hashBytes} bytes`], ["has", `${bytes.length}`]);
   } catch (error) {
     if (!isSluiceError(error, "not_found")) throw error;
-    findings.add(tilePath(tile), ["must have", `${tile.width} entries`], ["cannot be had", error.message]);
+    findings.add(
+      tilePath(tile),
+      ["must have", tile.width === 1 ? "1 entry" : `${tile.width} entries`],
+      ["cannot be had", error.message],
+    );
   }
   return undefined;
 }
@@ -140,10 +144,10 @@ function readRecords({ data, dataBytes }: ReadStep, findings: Findings): string[
   try {
     const texts = parseDataTile(dataBytes);
     if (texts.length === data.width) return texts;
-    findings.add(tilePath(data), ["must have", `${data.width} records`], ["has", `${texts.length}`]);
+    findings.add(tilePath(data), ["must have", countOf(data.width, "record")], ["has", `${texts.length}`]);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    findings.add(tilePath(data), ["must have", `${data.width} records`], ["cannot be read", error.message]);
+    findings.add(tilePath(data), ["must have", countOf(data.width, "record")], ["cannot be read", error.message]);
   }
   return undefined;
 }
@@ -171,7 +175,7 @@ function comparePrevious(check: TreeCheck, tile: Tile, { previous, findings }: P
   const hash = check.hash(width);
   if (Buffer.compare(hash, previous.hash) === 0) return;
   findings.add(
-    `two histories: the log has changed what it had at the last audit, its first ${previous.size} records`,
+    `two histories: the log has changed what it had at the last audit, its first ${countOf(previous.size, "record")}`,
     ["their hash at the last audit", base64(previous.hash)],
     ["their hash now", base64(hash)],
   );
@@ -181,15 +185,15 @@ function compareSizes(previous: SignedTree, tree: SignedTree, findings: Findings
   if (previous.size <= tree.size) return;
   findings.add(
     "the log has fewer records than at the last audit",
-    ["at the last audit", `${previous.size} records`],
-    ["now", `${tree.size} records`],
+    ["at the last audit", countOf(previous.size, "record")],
+    ["now", countOf(tree.size, "record")],
   );
 }
 
 function compareRoot(hash: Uint8Array, tree: SignedTree, findings: Findings): void {
   if (Buffer.compare(hash, tree.hash) === 0) return;
   findings.add(
-    `the tree of ${tree.size} records`,
+    `the tree of ${countOf(tree.size, "record")}`,
     ["the signed tree has", base64(tree.hash)],
     ["its tiles make", base64(hash)],
   );

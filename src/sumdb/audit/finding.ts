@@ -29,3 +29,8 @@ export class Findings {
 export function base64(hash: Uint8Array): string {
   return Buffer.from(hash).toString("base64");
 }
+
+/** `1 record`, `2 records`. */
+export function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}

@@ -3,7 +3,7 @@ import { isSluiceError } from "../../core/errors.ts";
 import type { SignedTree } from "../../core/ports.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { type NoteVerifier, parseLookup, parseRecord } from "../../protocol/sumdb/index.ts";
-import { base64, type Findings } from "./finding.ts";
+import { base64, countOf, type Findings } from "./finding.ts";
 import type { LogReader } from "./log-reader.ts";
 import { Prover } from "./prover.ts";
 import { openTree } from "./signed-tree.ts";
@@ -58,7 +58,7 @@ export class LookupCheck {
     if (tree.size <= id) {
       findings.add(
         place,
-        ["must come with a tree of at least", `${id + 1} records`],
+        ["must come with a tree of at least", countOf(id + 1, "record")],
         ["comes with one of", `${tree.size}`],
       );
     }
@@ -78,10 +78,10 @@ export class LookupCheck {
   async #findPlace(tree: SignedTree): Promise<void> {
     const [older, newer] =
       tree.size <= this.#options.tree.size ? [tree, this.#options.tree] : [this.#options.tree, tree];
-    const proven = await this.#prover.treeHash(newer, older.size);
+    const proven = older.size === newer.size ? newer.hash : await this.#prover.treeHash(newer, older.size);
     if (Buffer.compare(proven, older.hash) === 0) return;
     this.#options.findings.add(
-      `two histories: the signed trees of ${older.size} and of ${newer.size} records`,
+      `two histories: the signed trees of ${older.size} and of ${countOf(newer.size, "record")}`,
       [`the tree of ${older.size} has`, base64(older.hash)],
       [`the tree of ${newer.size} has, for its first ${older.size}`, base64(proven)],
     );

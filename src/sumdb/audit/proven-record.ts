@@ -3,7 +3,7 @@ import type { LogRecord, SignedTree } from "../../core/ports.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { type NoteVerifier, parseLookup, recordHash } from "../../protocol/sumdb/index.ts";
-import { base64 } from "./finding.ts";
+import { base64, countOf } from "./finding.ts";
 import type { LogReader } from "./log-reader.ts";
 import { Prover } from "./prover.ts";
 import { openTree } from "./signed-tree.ts";
@@ -31,7 +31,7 @@ export async function lookUpProven(
     if (Buffer.compare(proven, recordHash(text)) === 0) return { id, text, tree };
     throw new SluiceError(
       "integrity",
-      `${where}: record ${id} is not the one in the signed tree of ${tree.size} records\nin the tree: ${base64(proven)}\nthe record:  ${base64(recordHash(text))}`,
+      `${where}: record ${id} is not the one in the signed tree of ${countOf(tree.size, "record")}\nin the tree: ${base64(proven)}\nthe record:  ${base64(recordHash(text))}`,
     );
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
