@@ -1,1 +1,0 @@
-export type { ServedLog } from "../core/served-log.ts";
