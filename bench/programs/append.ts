@@ -4,7 +4,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
 import { parseSignerKey } from "../../src/protocol/sumdb/index.ts";
 import { parseH1 } from "../../src/protocol/zip/index.ts";
-import { openSqliteSumStore } from "../../src/storage/sum-store/sqlite.ts";
+import { openThreadedSumStore } from "../../src/storage/sum-store/threaded.ts";
 import { createOwnLog } from "../../src/sumdb/log/own-log.ts";
 import { sumLogSigner } from "../../test/support/sum-log.ts";
 
@@ -15,7 +15,7 @@ import { sumLogSigner } from "../../test/support/sum-log.ts";
 const [parent = "", seconds = "", askers = ""] = process.argv.slice(2);
 const folder = mkdtempSync(path.join(parent, "append-"));
 const name = "sums.bench.example";
-const store = await openSqliteSumStore({ file: path.join(folder, "sumdb.db"), clock: systemClock });
+const store = await openThreadedSumStore({ file: path.join(folder, "sumdb.db"), clock: systemClock });
 const hashes = {
   mod: parseH1("h1:T1hPZKmBbMNahiBKFy5HrXp6adAjACjK9JXDnKaTXpA="),
   zip: parseH1("h1:7uVkIFmeBqHfdjD+gZwtXXI+RODJ2Wc4O7MPEh/QiW4="),

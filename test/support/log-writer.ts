@@ -1,7 +1,7 @@
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../src/core/clock.ts";
-import { openSqliteSumStore } from "../../src/storage/sum-store/sqlite.ts";
+import { openThreadedSumStore } from "../../src/storage/sum-store/threaded.ts";
 import { hashesOf, lookupOf, moduleOf, openTestLog } from "./own-log.ts";
 
 // A process that serves a log of our own and looks versions up in it, one line on stdout for each answer. Tests run several, or
@@ -30,7 +30,7 @@ async function write(): Promise<void> {
     },
   });
   process.stdout.write("starting\n");
-  const store = await openSqliteSumStore({ file: values.file, clock: systemClock });
+  const store = await openThreadedSumStore({ file: values.file, clock: systemClock });
   const { log } = await openTestLog({
     store,
     // Each writer would like another hash: whoever is first decides.
