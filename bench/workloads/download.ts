@@ -130,11 +130,19 @@ async function downloadThrough(
     const before = running.usage().cpuSeconds;
     const seconds = await timeDownload(running.url.href);
     const { cpuSeconds, peakRssBytes } = running.usage();
+    if (chain.log !== undefined) await checkAllVerified(running.url);
     return [seconds, { cpuSeconds: cpuSeconds - before, peakRssBytes }];
   } finally {
     await running.stop();
     removeFolder(folder);
   }
+}
+
+/** A Sluice that went on without its database would be fast for no good reason. */
+async function checkAllVerified(url: URL): Promise<void> {
+  const metrics = await (await fetch(new URL("/metrics", url))).text();
+  const [, count] = /^sluice_unverified_files (\d+)$/m.exec(metrics) ?? [];
+  if (count !== "0") throw new Error(`${count ?? "unknown"} files were not verified`);
 }
 
 class DownloadRows {
