@@ -12,7 +12,7 @@ export function checksumMismatch(file: SumFile, database: string, expected: stri
     `verifying ${describeSum(file)}: checksum mismatch`,
     `  downloaded: ${file.h1}`,
     `  ${database}: ${expected}`,
-    `  ${file.source} sent it: its copy was changed, or the version was, after it was first seen. Nothing of it was kept; find out which it is.`,
+    `  ${blame(file.source)} Nothing of it was kept; find out which it is.`,
   ];
   return new SluiceError("integrity", lines.join("\n"), {
     // What has the right structure and the wrong content is not better the next time.
@@ -28,4 +28,10 @@ export function isAboutDatabase(error: unknown): boolean {
 /** Also of an error that a source has made of it. */
 export function isChecksumMismatch(error: unknown): boolean {
   return isSluiceError(error, "integrity") && error.details["mismatch"] === true;
+}
+
+function blame(source: string): string {
+  return source === "direct"
+    ? "direct sent it, the repository itself: its tag was moved, or its history was rewritten, after it was first seen."
+    : `${source} sent it: its copy was changed, or the version was, after it was first seen.`;
 }

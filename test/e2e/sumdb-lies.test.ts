@@ -134,6 +134,7 @@ describe.skipIf(isMissing)("what go says when something is not what the checksum
         `verifying ${privateModule}@v1\\.0\\.0: checksum mismatch\n\t +downloaded: ${h1}\n\t +${ownLogName}: ${h1}\n`,
       ),
     );
+    expect(refused).toContain("the repository itself: its tag was moved");
     expect(refused).not.toContain("Truncated");
 
     const gosumdb = `${ownVerifierKey} ${again.url}/sumdb/${ownLogName}`;
