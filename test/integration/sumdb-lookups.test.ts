@@ -68,6 +68,29 @@ describe("the log is asked", () => {
     expect(pathsOf(log)).toEqual(["lookup/example.com/filler/m70001@v1.0.0"]);
   });
 
+  test("for all tiles at the same time that a new tree and a record in it need", async () => {
+    const log = await testLog({ size: 1000 });
+    const followed = await followLog(log);
+    await followed.filler(3);
+    log.growTo(70_000);
+    log.requests.length = 0;
+    const gate = Promise.withResolvers<void>();
+    log.setFault(/^tile\//, { kind: "delay", until: gate.promise });
+    const lookup = followed.filler(50_000);
+    await log.arrived(/^tile\//, 6);
+    gate.resolve();
+    await lookup;
+    expect(pathsOf(log).sort()).toEqual([
+      "lookup/example.com/filler/m50000@v1.0.0",
+      "tile/8/0/003",
+      "tile/8/0/195",
+      "tile/8/0/273.p/112",
+      "tile/8/1/000",
+      "tile/8/1/001.p/17",
+      "tile/8/2/000.p/1",
+    ]);
+  });
+
   test("once for everything, when a thousand versions are looked up at once by ten askers each", async () => {
     const log = await testLog({ size: 70_000 });
     const followed = await followLog(log);

@@ -66,6 +66,19 @@ describe("two that share a folder", () => {
   });
 });
 
+test("two that share a folder, and are shown two histories, find out when one of them goes on", async () => {
+  const [shown, other] = [await testLog({ size: 100 }), await testLog({ size: 100 })];
+  const one = await followLog(shown);
+  const two = await followLog(other, { folder: one.folder });
+  for (const followed of [one, two]) await followed.filler(50);
+  other.growTo(200);
+  other.fork(100);
+  shown.growTo(300);
+  expect((await two.filler(150)).text).not.toBe(fillerRecord(150));
+  expect((await failureOf(one.filler(250))).code).toBe("integrity");
+  expect(one.events.of("sum_fork")).toMatchObject([{ ourSize: 200, theirSize: 300 }]);
+});
+
 describe("several processes that share a folder", () => {
   test("follow one log that grows, to its end, and what they kept is good without it", async () => {
     const log = await testLog({ size: 100 });

@@ -118,9 +118,8 @@ export class Timeline {
     if (other.size === tree.size) return { isConsistent: equalHashes(other.hash, tree.hash), proof: [] };
     const [older, newer] = other.size < tree.size ? [other, tree] : [tree, other];
     const common = treeHashIndexes(older.size);
-    const records = newer === tree ? [] : [older.size > 0 ? older.size : undefined, id];
-    const leaves = records.flatMap((record) => (record === undefined ? [] : [storedHashIndex(0, record)]));
-    const { hashes, tiles } = await this.#read(newer, [...common, ...leaves], context);
+    const leaf = newer === tree || id === undefined ? [] : [storedHashIndex(0, id)];
+    const { hashes, tiles } = await this.#read(newer, [...common, ...leaf], context);
     const isConsistent = equalHashes(treeHashOf(older.size, hashes.slice(0, common.length)), older.hash);
     if (newer === other) return { isConsistent, proof: tiles };
     await this.#keep(tiles);
@@ -135,9 +134,9 @@ export class Timeline {
   /**
    * Makes a larger tree, proven by `compare`, the one of this timeline.
    *
-   * From then on everything is kept that is needed to prove, under the new tree, what could be proven under the old one. Be `m`
-   * the old size. A tile that proves a record below `m` was full and is the same now; or it was the partial one of its level or was not there yet,
-   * and then it is the one above or at record `m`. These were read, like the partial tiles of the new tree.
+   * From then on everything is kept that is needed to prove, under the new tree, what could be proven under the old one. The tiles
+   * above a record were full, then they are the same now. Or they were partial, or not there yet, then they are the lowest partial
+   * tile of the old tree or above it. That one was read in its new width, with all above it, to make the old hash.
    */
   advance(tree: SignedTree, { proof }: Comparison): void {
     const old = this.#view.edge ?? new Map<number, ProvenTile>();
