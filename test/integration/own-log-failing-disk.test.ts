@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { SumStore } from "../../src/core/ports.ts";
 import { openSqliteSumStore } from "../../src/storage/sum-store/sqlite.ts";
+import { openThreadedSumStore } from "../../src/storage/sum-store/threaded.ts";
 import type { OwnLog } from "../../src/sumdb/log/own-log.ts";
 import {
   auditLog,
@@ -19,7 +20,10 @@ import { createSmallDisk, lacksMount, type SmallDisk } from "../support/small-di
 
 const mib = 1024 * 1024;
 
-describe.skipIf(lacksMount())("a log of our own on a disk that fails", () => {
+describe.skipIf(lacksMount()).each([
+  { openStore: openThreadedSumStore, name: "with a thread for writing" },
+  { openStore: openSqliteSumStore, name: "without one" },
+])("a log of our own, $name, on a disk that fails", ({ openStore }) => {
   let disk: SmallDisk;
   let store: SumStore;
   let log: OwnLog;
@@ -104,7 +108,7 @@ describe.skipIf(lacksMount())("a log of our own on a disk that fails", () => {
   });
 
   async function open(): Promise<void> {
-    store = await openSqliteSumStore({ file: path.join(disk.path, "sumdb.db"), clock: systemClock });
+    store = await openStore({ file: path.join(disk.path, "sumdb.db"), clock: systemClock });
     ({ log } = await openTestLog({ store }));
   }
 
