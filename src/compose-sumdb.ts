@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
-import { SluiceError } from "./core/errors.ts";
+import { isSluiceError, SluiceError } from "./core/errors.ts";
 import type { Events, FetchContext, SumStore, SumVerifier } from "./core/ports.ts";
 import type { Resolver } from "./core/resolve.ts";
 import type { ServedLog } from "./core/served-log.ts";
@@ -15,7 +15,9 @@ import { type GosumdbSetting, parseGosumdb } from "./protocol/sumdb/index.ts";
 import { parseChain } from "./sources/chain-spec.ts";
 import { createPrivateRules } from "./sources/private.ts";
 import { createDiskBlobStore } from "./storage/blob/disk.ts";
-import { openSqliteSumStore } from "./storage/sum-store/sqlite.ts";
+import { isOnFullDisk } from "./storage/full-disk.ts";
+import { isRefusal } from "./storage/sum-store/refusal.ts";
+import { openThreadedSumStore } from "./storage/sum-store/threaded.ts";
 import { createRemoteLog, type RemoteLog } from "./sumdb/client/remote-log.ts";
 import type { LogProxy } from "./sumdb/client/routes.ts";
 import { createLogTransport } from "./sumdb/client/transport.ts";
@@ -80,7 +82,7 @@ export async function composeSumdb(config: Config, parts: SumdbParts): Promise<S
     };
   }
 
-  const store = await openSumStore(config.store.dataDir);
+  const store = await openSumStore(config.store.dataDir, events);
   const followed = await followLogs(databases, { config, store, parts });
   const publicLog = followed.logs.find(({ name }) => name === main?.name);
   const isVerifying = publicLog !== undefined && sumdb.verify !== "off";
@@ -109,8 +111,8 @@ export async function composeSumdb(config: Config, parts: SumdbParts): Promise<S
   async function composeOwnLog(): Promise<OwnLog | undefined> {
     const [first] = signers;
     if (first === undefined) return undefined;
-    const { size } = await store.logTree(first.name);
-    parts.metrics.sumLogRecords.labels(first.name).set(size);
+    const tree = await ifStored(store.logTree(first.name));
+    if (tree !== undefined) parts.metrics.sumLogRecords.labels(first.name).set(tree.size);
     return createOwnLog({
       name: first.name,
       signers,
@@ -130,9 +132,29 @@ function databasesOf(texts: readonly string[]): Database[] {
   return texts.map(parseGosumdb).filter((setting) => setting.kind === "database");
 }
 
-async function openSumStore(dataDir: string): Promise<SumStore> {
+/** What is stored can be served from a full disk, too; until there is space, nothing new is confirmed. */
+async function openSumStore(dataDir: string, events: Events): Promise<SumStore> {
   await mkdir(dataDir, { recursive: true });
-  return openSqliteSumStore({ file: join(dataDir, "sumdb.db"), clock: systemClock });
+  const file = join(dataDir, "sumdb.db");
+  return openThreadedSumStore({
+    file,
+    clock: systemClock,
+    mayOpenLater: async (error) => {
+      if (!isSluiceError(error, "storage_failed") || !(await isOnFullDisk(dataDir))) return false;
+      events.emit({ type: "store_failed", store: `sqlite:${file}`, operation: "open", error });
+      return true;
+    },
+  });
+}
+
+/** For what is only told. What cannot be trusted is worth ending for. */
+async function ifStored<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!isSluiceError(error, "storage_failed") || isRefusal(error)) throw error;
+    return undefined;
+  }
 }
 
 /** Each database has its own queue and memory; what they keep, and the clients of the proxies, are shared. */
@@ -165,8 +187,8 @@ async function followLogs(
   const http = databaseClient(config, network);
   const logs: RemoteLog[] = [];
   for (const { name, url, verifier } of databases) {
-    const forks = await store.forks(name);
-    metrics.sumForked.labels(name).set(forks.length > 0 ? 1 : 0);
+    const forks = await ifStored(store.forks(name));
+    metrics.sumForked.labels(name).set((forks?.length ?? 0) > 0 ? 1 : 0);
     const endsDirect = entries.at(-1)?.name === "direct";
     const transport = createLogTransport({ name, url, proxies, endsDirect, http, clock: systemClock, events });
     logs.push(createRemoteLog({ name, verifiers: [verifier], transport, cache, store, clock: systemClock, events }));

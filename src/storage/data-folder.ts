@@ -1,14 +1,11 @@
-import { statfs } from "node:fs/promises";
 import path from "node:path";
 import { isSluiceError } from "../core/errors.ts";
 import type { BlobStore, Clock, Events, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
 import { createDiskBlobStore } from "./blob/disk.ts";
+import { isOnFullDisk } from "./full-disk.ts";
 import { openSqliteLedger } from "./ledger/sqlite.ts";
 import { createModuleStore } from "./module-store.ts";
 import { rebuildLedger } from "./rebuild.ts";
-
-/** A new ledger with its log takes less. */
-const fullBelowBytes = 256 * 1024;
 
 export interface DataFolderOptions {
   /** Made when it is missing. */
@@ -57,8 +54,7 @@ async function openLedger({ dataDir, clock, events }: DataFolderOptions): Promis
     const ledger = await openSqliteLedger({ file, clock, events });
     return { ledger, isNew: ledger.isNew };
   } catch (error) {
-    const { bavail, bsize } = await statfs(dataDir);
-    if (bavail * bsize > fullBelowBytes || !isSluiceError(error, "storage_failed")) throw error;
+    if (!isSluiceError(error, "storage_failed") || !(await isOnFullDisk(dataDir))) throw error;
     events.emit({ type: "store_failed", store: `sqlite:${file}`, operation: "open", error });
     return { ledger: await openSqliteLedger({ file: ":memory:", clock, events }), isNew: false };
   }

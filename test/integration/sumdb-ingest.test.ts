@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
 import { buildModules, fixtureFiles, incompressible } from "../support/fixture-modules.ts";
@@ -12,6 +12,7 @@ import { type GitServer, startGitServer } from "../support/git-server.ts";
 import { lacks } from "../support/needs.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
+import { createSmallDisk, lacksMount } from "../support/small-disk.ts";
 import { startSumLog, type SumLog } from "../support/sum-log.ts";
 
 const leaf = "/example.com/leaf/@v/v1.2.0";
@@ -80,6 +81,21 @@ function h1Of(path: string, bytes: Buffer): string {
   return kind === "mod"
     ? hashGoMod(bytes)
     : hashZip(randomAccess(bytes), { modulePath: parseModulePath(modulePath), version: parseVersion(version) });
+}
+
+async function fillDisk(folder: string): Promise<void> {
+  const handle = await open(join(folder, "filler"), "w");
+  try {
+    for (let size = mebibyte; size >= 512;) {
+      const isTaken = await handle.write(Buffer.alloc(size, 1)).then(
+        ({ bytesWritten }) => bytesWritten === size,
+        () => false,
+      );
+      if (!isTaken) size /= 2;
+    }
+  } finally {
+    await handle.close();
+  }
 }
 
 /** What stands in the ledger for later, as `<key>: <reason>`. */
@@ -343,6 +359,37 @@ describe.skipIf(lacks("git"))("straight from its repository", () => {
     expect((await ask(sluice.url, path)).status).toBe(200);
     expect(log.requests).toEqual([]);
   });
+});
+
+test.skipIf(lacksMount())(
+  "a Sluice that starts on a full disk serves what it has, and passes on what it has not",
+  async () => {
+    const disk = createSmallDisk(4);
+    onTestFinished(() => disk.remove());
+    const onDisk = { SLUICE_DATA_DIR: disk.path };
+    const first = await start(good.url, { ...onDisk, GOSUMDB: "off" });
+    expect((await ask(first.url, `${leaf}.mod`)).status).toBe(200);
+    await stop(first);
+    await fillDisk(disk.path);
+    const sluice = await start(good.url, onDisk);
+    for (const extension of [".mod", ".zip"]) {
+      const answer = await ask(sluice.url, leaf + extension);
+      expect(answer.status).toBe(200);
+      expect(answer.body.equals(fixture(leaf + extension))).toBe(true);
+    }
+    expect((await ask(sluice.url, "/metrics")).status).toBe(200);
+  },
+  60_000,
+);
+
+test("a damaged store of what must not be lost is not made anew: Sluice does not start, and says why", async () => {
+  const first = await start(good.url);
+  expect((await ask(first.url, `${leaf}.mod`)).status).toBe(200);
+  await stop(first);
+  await writeFile(join(dataDir, "sumdb.db"), "x".repeat(10_000));
+  const outcome = start(good.url);
+  await expect(outcome).rejects.toThrow(/ended with 2 .*\n.*sumdb\.db.*Do not begin with a new one/s);
+  expect((await readFile(join(dataDir, "sumdb.db"))).length).toBe(10_000);
 });
 
 test("files that were put into the store by hand are compared, too", async () => {

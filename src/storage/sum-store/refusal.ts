@@ -1,4 +1,4 @@
-import { SluiceError } from "../../core/errors.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
 
 /**
  * What stands there cannot be trusted, or is gone. It is never made anew: a log that begins again is a fork, and every go
@@ -11,4 +11,8 @@ export function refusal(file: string, problem: string, cause?: unknown): SluiceE
       "Do not begin with a new one: go commands that have seen its log would report a fork.",
     { cause, details: { path: file, mayMove: false } },
   );
+}
+
+export function isRefusal(error: unknown): boolean {
+  return isSluiceError(error, "storage_failed") && error.details["mayMove"] === false;
 }

@@ -13,7 +13,7 @@ import type {
 import { databaseError, isBusy, isCorrupt } from "../sqlite/database-error.ts";
 import { inTransaction } from "../sqlite/transaction.ts";
 import { connect, type Connection, fileIdsOf, markLog } from "./connection.ts";
-import { refusal } from "./refusal.ts";
+import { isRefusal, refusal } from "./refusal.ts";
 import { DamagedLogError, StoredLog, toBytes } from "./stored-log.ts";
 
 export interface SqliteSumStoreOptions {
@@ -22,6 +22,8 @@ export interface SqliteSumStoreOptions {
   readonly clock: Clock;
   /** To look into it beside a Sluice that runs; the file must be there. */
   readonly readOnly?: boolean;
+  /** Asked when it cannot be opened, unless what stands there cannot be trusted; `true`: it is opened at its first use then. */
+  readonly mayOpenLater?: (error: unknown) => Promise<boolean>;
 }
 
 const firstPauseMs = 2;
@@ -35,7 +37,11 @@ const busyLimitMs = 10_000;
  */
 export async function openSqliteSumStore(options: SqliteSumStoreOptions): Promise<SumStore> {
   const store = new SqliteSumStore(options);
-  await store.open();
+  try {
+    await store.open();
+  } catch (error) {
+    if (isRefusal(error) || (await options.mayOpenLater?.(error)) !== true) throw error;
+  }
   return store;
 }
 
