@@ -97,7 +97,7 @@ function nameOf(given: string | undefined, { ownKeys, relayed }: Databases): str
   if (known !== undefined && known.name !== name) {
     throw new SluiceError(
       "config_invalid",
-      `--name ${name} is another name than that of the keys in force, ${known.name}; a log keeps its name, so leave --name out`,
+      `--name ${name} is another name than that of the keys in force, ${known.name}; a log keeps its name, so leave --name out, or, to begin another log, take those keys out of sumdb.key_files first`,
     );
   }
   return name;
