@@ -9,6 +9,7 @@ import { flipBit, sumLogSigner } from "../support/sum-log.ts";
 import {
   createSumScene,
   gitOf,
+  openModule,
   ownLogName,
   ownVerifierKey,
   privateModule,
@@ -166,6 +167,27 @@ describe.skipIf(isMissing)("what go says when a checksum database has no answer"
     expect(said).toContain("GONOSUMDB");
     expect(said).not.toContain("Truncated");
     expect(scene.log.requestsFor(/corp/)).toEqual([]);
+  });
+
+  test("the public log does not have a version that an upstream has: it is served, and its look-up says so", async () => {
+    const fresh = { path: "example.com/fresh", version: "v1.0.0", files: { "doc.go": "package fresh\n" } };
+    for (const [path, bytes] of buildModules([fresh])) scene.files.set(path, bytes);
+    const { url } = await scene.startSluice();
+    const trusting = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: "off" });
+    expect(await download(trusting, "example.com/fresh@v1.0.0")).toBe("");
+    const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: scene.log.verifierKey });
+    const said = await download(go, "example.com/fresh@v1.0.0");
+    expect(said).toContain(`${url}/sumdb/${publicLogName}/lookup/example.com/fresh@v1.0.0: 404 Not Found`);
+  });
+
+  test("the public log does not have a version that comes straight from its repository", async () => {
+    const { url } = await scene.startSluice();
+    const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: "off" });
+    const said = await download(go, `${openModule}@v1.0.0`);
+    expect(said).toContain("502 Bad Gateway");
+    expect(said).toContain(`verifying ${openModule}@v1.0.0/go.mod: ${publicLogName} does not have it`);
+    expect(said).toContain("It comes straight from its repository, where a tag can be moved, so it must be confirmed.");
+    expect(said).not.toContain("Truncated");
   });
 
   test("our log does not have public modules, and says how it would", async () => {

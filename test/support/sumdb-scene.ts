@@ -12,6 +12,8 @@ import { startSumLog, type SumLog, sumLogSigner } from "./sum-log.ts";
 
 /** Its commits `c0` and `c1` are v1.0.0 and v1.1.0. */
 export const privateModule = "github.com/corp/lib";
+/** Public, and known to nobody but its repository: v1.0.0. */
+export const openModule = "github.com/open/lib";
 export const publicLogName = "sum.public.example";
 export const ownLogName = "sums.corp.example/go";
 /** What go needs to take the log of a Sluice for its database. */
@@ -52,6 +54,9 @@ export async function createSumScene(): Promise<SumScene> {
       { files: { "more.go": "package lib\n" }, tags: ["v1.1.0"] },
     ],
   });
+  await buildRepo(join(folder, "repositories/open/lib.git"), {
+    commits: [{ files: { "go.mod": `module ${openModule}\n`, "lib.go": "package lib\n" }, tags: ["v1.0.0"] }],
+  });
   const git = await startGitServer({ root: join(folder, "repositories") });
   const files = fixtureFiles();
   const upstream = await startFixtureUpstream({ modules: files });
@@ -81,6 +86,10 @@ export async function createSumScene(): Promise<SumScene> {
 pattern = "github.com/corp"
 url = "${git.url}/{path}.git"
 
+[[git.override]]
+pattern = "github.com/open/*"
+url = "${git.url}/{path}.git"
+
 [sumdb]
 database = "${database}"
 key_files = ["own.key"]
@@ -89,7 +98,7 @@ ${sumdb}
 refs_ttl = "0s"
 `,
       );
-      sluice = await startSluiceProcess({ upstream: upstream.url, dataDir, args: ["--config", file] });
+      sluice = await startSluiceProcess({ upstream: `${upstream.url},direct`, dataDir, args: ["--config", file] });
       return sluice;
     },
     async createDeveloper(env) {
