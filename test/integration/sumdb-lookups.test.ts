@@ -132,7 +132,9 @@ describe("a failure of the log", () => {
     const log = await testLog({ size: 10 });
     const followed = await followLog(log);
     log.setFault(/^lookup\//, { kind: "status", status });
-    expect((await failureOf(followed.filler(1))).code).toBe("not_found");
+    const { code, message } = await failureOf(followed.filler(1));
+    expect(code).toBe("not_found");
+    expect(message).toBe(`not found: example.com/filler/m1@v1.0.0: ${log.name} does not have it`);
   });
 
   test("404 for a tile does not say that the version does not exist", async () => {
@@ -155,14 +157,17 @@ describe("a failure of the log", () => {
     ["a closed connection", { kind: "close" }, "upstream_failed"],
   ] as const)("%s for a lookup or a tile is told as what it is, and gone when it is over", async (_, fault, code) => {
     const log = await testLog({ size: 1000 });
-    const timeouts = { firstByteMs: 100, idleBodyMs: 100 };
-    const followed = await followLog(log, { client: { timeouts }, retry: { attempts: 1 } });
+    const isWaiting = code === "upstream_timeout";
+    const client = isWaiting ? { timeouts: { firstByteMs: 100, idleBodyMs: 100 } } : {};
+    const followed = await followLog(log, { client, retry: { attempts: 1 } });
     for (const path of [/^lookup\//, /^tile\/8\/0\//, /^tile\/8\/1\//]) {
       log.setFault(path, fault);
       expect((await failureOf(followed.filler(300))).code).toBe(code);
       log.clearFaults();
     }
-    expect((await followed.filler(300)).id).toBe(300);
+    // On a busy machine a good answer may take longer than those timeouts.
+    const patient = isWaiting ? await followLog(log) : followed;
+    expect((await patient.filler(300)).id).toBe(300);
   });
 
   test("once is repaired by another attempt", async () => {
