@@ -105,6 +105,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     maxWaitMs: fetch.clientWaitMs,
     fetchTimeoutMs: config.git.fetchTimeoutMs,
     refsTtlMs: config.git.refsTtlMs,
+    isAhead: true,
     keepUnusedMs: config.git.keepMirrorsMs === 0 ? undefined : config.git.keepMirrorsMs,
   });
   const archiver = createArchiver({
@@ -137,6 +138,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     credentials: httpCredentials(credentials),
   });
   if (parts.isNeeded) {
+    archiver.prepare();
     git.check().catch((error: unknown) => {
       log.logger.warn(
         { error: error instanceof Error ? error.message : String(error) },

@@ -49,6 +49,7 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     events,
     clock: systemClock,
   });
+  verifier.prepare();
   const source = composeSources(config, { events, log, version, instanceId, store });
   const resolver = new Resolver({
     store,

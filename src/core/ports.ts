@@ -251,8 +251,8 @@ export type SluiceEvent =
   | {
       readonly type: "git_fetch";
       readonly repository: string;
-      /** The names of branches and tags; single commits; or everything. */
-      readonly kind: "refs" | "tips" | "history";
+      /** The names of branches and tags; single commits; everything; or commits that nobody asked for yet. */
+      readonly kind: "refs" | "tips" | "history" | "ahead";
       /** `ok`, `damaged`, or the error's code. */
       readonly outcome: string;
       readonly durationMs: number;

@@ -42,7 +42,9 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       logger.warn({ event: type, ...facts }, "a tag was moved to another commit; served versions stay what they are");
       return;
     case "git_fetch":
-      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, type);
+      // What was fetched ahead is for nobody yet, and may be given up for somebody.
+      if (event.outcome === "ok" || event.outcome === "not_found" || event.kind === "ahead")
+        logger.debug({ event: type, ...facts }, type);
       else logger.warn({ event: type, ...facts }, "a git fetch failed");
       return;
     case "file_stored":

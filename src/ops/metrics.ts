@@ -55,7 +55,7 @@ export function createMetrics(options: { readonly fetching: () => number; readon
     }),
     gitFetches: new Counter({
       name: "sluice_git_fetches_total",
-      help: "Looks at git hosts by what was fetched (refs, tips, history) and outcome: ok or an error code.",
+      help: "Looks at git hosts by what was fetched (refs, tips, history, ahead) and outcome: ok or an error code.",
       labelNames: ["kind", "outcome"],
       registers: [registry],
     }),

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
 import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
+import { ObjectReaders } from "./object-reader.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
-export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "closing"> {
+export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "aheadQueue" | "readers" | "closing"> {
   /** Has one bare repository for each URL. */
   readonly folder: string;
   /** Repositories that are fetched at the same time. */
@@ -26,12 +27,17 @@ export interface Mirrors {
 }
 
 const maxIdle = 1_000;
+/** What nobody waits for is left undone when there is much of it. */
+const aheadLimits = { concurrency: 2, maxWaiting: 100, maxWaitMs: 30_000 };
 const sweepEveryMs = 6 * 3_600_000;
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
   const { clock, events, concurrency, maxWaiting, maxWaitMs, folder, keepUnusedMs } = options;
   const closing = new AbortController();
   const queue = createFairQueue({ clock, name: "git", concurrency, maxWaiting, maxWaitMs });
+  const aheadQueue = createFairQueue({ clock, name: "git, ahead", ...aheadLimits });
+  const readers = new ObjectReaders(options.git, closing.signal);
+  const shared = { ...options, queue, aheadQueue, readers, closing: closing.signal };
   const mirrors = new Map<string, Mirror>();
   const sweepOnce = async (): Promise<void> => {
     await removeRemains(folder);
@@ -53,8 +59,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
     sweep,
     open(url, context) {
       const known = mirrors.get(url);
-      const mirror =
-        known ?? new Mirror({ ...options, url, folder: join(folder, folderName(url)), queue, closing: closing.signal });
+      const mirror = known ?? new Mirror({ ...shared, url, folder: join(folder, folderName(url)) });
       if (mirrors.size >= maxIdle) forgetUnused(mirrors);
       mirrors.set(url, mirror);
       return mirror.view(context);
