@@ -30,6 +30,7 @@ export interface GitHarnessOptions {
   readonly refsTtlMs?: number;
   readonly fetchTimeoutMs?: number;
   readonly keepUnusedMs?: number;
+  readonly isAhead?: boolean;
   readonly clock?: Clock;
   readonly pins?: Pins;
   /** In place of git. */
@@ -80,6 +81,7 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     fetchTimeoutMs: options.fetchTimeoutMs ?? 60_000,
     refsTtlMs: options.refsTtlMs ?? 10_000,
     keepUnusedMs: options.keepUnusedMs,
+    isAhead: options.isAhead,
   });
   const archiver: Archiver = createArchiver({ git, folder: join(folder, "tmp"), concurrency: 2, timeoutMs: 60_000 });
   const source = createGitSource({
