@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createGitHarness, createMemoryPins, outcomeOf } from "../support/git-harness.ts";
-import { buildRepo } from "../support/git-repos.ts";
+import { buildRepo, type RepoDescription } from "../support/git-repos.ts";
 import { type GitServer, startGitServer } from "../support/git-server.ts";
 import { lacks } from "../support/needs.ts";
 
@@ -18,12 +18,7 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), "sluice-upkeep-"));
     folder = join(root, "data");
-    await buildRepo(join(root, "lib.git"), {
-      commits: releases.map((tag) => ({
-        files: { "go.mod": `module ${path}\n`, "a.go": `package a // ${tag}\n` },
-        tags: [tag],
-      })),
-    });
+    await buildRepo(join(root, "lib.git"), libraryOf(path));
     server = await startGitServer({ root });
   });
   afterEach(async () => {
@@ -63,12 +58,40 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     await vi.advanceTimersByTimeAsync(59_000);
     expect(await repacks()).toBe(0);
     await vi.advanceTimersByTimeAsync(1_000);
-    // Whatever writes into the mirror comes behind it.
-    await sluice.info(path, releases[26] ?? "");
-    expect(await repacks()).toBe(1);
-    const mirror = (await readdir(folder)).find((name) => /^[0-9a-f]{64}$/.test(name)) ?? "";
-    expect((await readdir(join(folder, mirror, "objects"))).filter((name) => /^..$/.test(name)).length).toBeLessThan(5);
+    await expect.poll(repacks).toBe(1);
+    const [mirror = ""] = await mirrorsIn(folder);
+    const looseFolders = async (): Promise<number> =>
+      (await readdir(join(folder, mirror, "objects"))).filter((name) => /^..$/.test(name)).length;
+    await expect.poll(looseFolders).toBeLessThan(5);
     for (const version of releases) expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
+  });
+
+  test("small packs of one mirror at a time are put together, and whoever wants to fetch does not wait for it", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const log = join(root, "log");
+    // It would never end.
+    const executable = await gitWith(
+      `if test "$1" = repack; then echo "$GIT_DIR" >> "${log}"; exec tail -f /dev/null; fi`,
+    );
+    const other = "git.example.com/other";
+    await buildRepo(join(root, "other.git"), libraryOf(other));
+    const all = [...places(), { root: other, url: `${server.url}/other.git` }];
+    await using sluice = await createGitHarness({ places: all, folder, executable });
+    const begun = async (): Promise<string[]> =>
+      (await readFile(log, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+    for (const version of releases.slice(0, 25)) {
+      await sluice.info(path, version);
+      await sluice.info(other, version);
+    }
+    await vi.advanceTimersByTimeAsync(60_000);
+    await expect.poll(begun).toHaveLength(1);
+    const [first = ""] = await begun();
+    const isOfLib = (await readFile(join(first, "config"), "utf8")).includes("/lib.git");
+    const newest = releases[25] ?? "";
+    expect((await sluice.info(isOfLib ? path : other, newest)).version).toBe(newest);
+    await expect.poll(begun).toHaveLength(2);
+    expect((await begun())[1]).not.toBe(first);
+    expect((await sluice.info(isOfLib ? other : path, newest)).version).toBe(newest);
   });
 
   test("a mirror that nobody used for long is removed, and fetched anew for what was served of it", async () => {
@@ -130,6 +153,15 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 });
+
+function libraryOf(module: string): RepoDescription {
+  return {
+    commits: releases.map((tag) => ({
+      files: { "go.mod": `module ${module}\n`, "a.go": `package a // ${tag}\n` },
+      tags: [tag],
+    })),
+  };
+}
 
 async function mirrorsIn(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /^[0-9a-f]{64}/.test(name));

@@ -32,6 +32,8 @@ export interface GitRun {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** The scheme of the remote that may be talked to; without one, git may talk to nobody. */
   readonly scheme?: string | undefined;
+  /** It is no work of a request, and whoever runs it sees to it that there are few at a time. */
+  readonly isUpkeep?: boolean | undefined;
   readonly input?: string | undefined;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -108,7 +110,7 @@ export function createGitCommand(options: GitCommandOptions): GitCommand {
       await prepared();
       const start = (): Promise<Buffer> =>
         runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
-      return run.scheme === undefined ? local(start) : start();
+      return run.scheme === undefined && run.isUpkeep !== true ? local(start) : start();
     },
     async start(run) {
       await prepared();

@@ -28,6 +28,7 @@ export class MirrorCopy {
   #opened: Promise<void> | undefined;
   /** Whatever writes into the folder, one behind the other. */
   #writing: Promise<unknown> = Promise.resolve();
+  #idleWork: AbortController | undefined;
   #generation = 0;
   #usedAt = 0;
   #use: { readonly notedAt: number; readonly done: Promise<void> } | undefined;
@@ -74,6 +75,21 @@ export class MirrorCopy {
   }
 
   exclusive<T>(task: () => Promise<T>): Promise<T> {
+    this.#idleWork?.abort();
+    return this.#inTurn(task);
+  }
+
+  /** Exclusive work that nobody waits for. It ends, or does not begin, when anybody else wants to write. */
+  async whileIdle(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const work = new AbortController();
+    this.#idleWork = work;
+    const signal = AbortSignal.any([this.#parts.closing, work.signal]);
+    await this.#inTurn(async () => {
+      if (!signal.aborted) await task(signal);
+    });
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
     const running = this.#writing.then(task, task);
     this.#writing = running;
     running.catch(() => undefined);

@@ -5,6 +5,8 @@ import { hasHistory, removeLeftovers } from "./mirror-folder.ts";
 export interface MirrorGcOptions {
   readonly git: GitCommand;
   readonly copy: MirrorCopy;
+  /** Of all mirrors one at a time. */
+  readonly turn: <T>(task: () => Promise<T>) => Promise<T>;
   readonly timeoutMs: number;
   readonly closing: AbortSignal;
 }
@@ -12,7 +14,10 @@ export interface MirrorGcOptions {
 const afterFetches = 25;
 const idleMs = 60_000;
 
-/** Many fetches make many small packs, which slow down every read: they are put together when nobody has fetched for a while. */
+/**
+ * Many fetches make many small packs, which slow down every read: they are put together when nobody has fetched for a while. No request
+ * waits for it: it is no part of the limit of their processes, and ends when one wants to fetch.
+ */
 export class MirrorGc {
   readonly #parts: MirrorGcOptions;
   #fetches = 0;
@@ -24,11 +29,13 @@ export class MirrorGc {
 
   /** There was a fetch. */
   plan(): void {
-    const { copy, closing } = this.#parts;
+    const { copy, turn, closing } = this.#parts;
     this.#fetches += 1;
     clearTimeout(this.#timer);
     if (this.#fetches < afterFetches || closing.aborted) return;
-    this.#timer = setTimeout(() => void copy.exclusive(() => this.#run()).catch(() => undefined), idleMs);
+    // Its turn first: a mirror is not held while another one is put together.
+    const run = (): Promise<void> => turn(() => copy.whileIdle((signal) => this.#run(signal)));
+    this.#timer = setTimeout(() => void run().catch(() => undefined), idleMs);
     this.#timer.unref();
   }
 
@@ -37,18 +44,22 @@ export class MirrorGc {
   }
 
   /** Removes nothing: what was served once stays, even when no branch or tag has it any more. */
-  async #run(): Promise<void> {
-    const { git, copy, closing, timeoutMs } = this.#parts;
+  async #run(signal: AbortSignal): Promise<void> {
+    const { git, copy, timeoutMs } = this.#parts;
     const { folder, local } = copy;
+    const run = { gitDir: folder, signal, timeoutMs, isUpkeep: true };
+    const fetches = this.#fetches;
     this.#fetches = 0;
-    const run = { gitDir: folder, signal: closing, timeoutMs };
     try {
       await git.run({ ...run, args: ["repack", "--quiet", "-a", "-d", "--keep-unreachable"] });
       await git.run({ ...run, args: ["pack-refs", "--all"] });
       if (await hasHistory(folder)) await git.run({ ...run, args: ["commit-graph", "write", "--reachable"] });
     } finally {
       await local.end();
-      if (closing.aborted) await removeLeftovers(folder).catch(() => undefined);
+      if (signal.aborted) {
+        this.#fetches += fetches;
+        await removeLeftovers(folder).catch(() => undefined);
+      }
     }
   }
 }

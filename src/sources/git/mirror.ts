@@ -2,11 +2,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
+import { createLimit } from "./limit.ts";
 import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
 import { ObjectReaders } from "./object-reader.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
-export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "aheadQueue" | "readers" | "closing"> {
+type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "closing";
+
+export interface MirrorsOptions extends Omit<MirrorOptions, "url" | SharedOptions> {
   /** Has one bare repository for each URL. */
   readonly folder: string;
   /** Repositories that are fetched at the same time. */
@@ -37,7 +40,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
   const queue = createFairQueue({ clock, name: "git", concurrency, maxWaiting, maxWaitMs });
   const aheadQueue = createFairQueue({ clock, name: "git, ahead", ...aheadLimits });
   const readers = new ObjectReaders(options.git, closing.signal);
-  const shared = { ...options, queue, aheadQueue, readers, closing: closing.signal };
+  const shared = { ...options, queue, aheadQueue, readers, gcTurn: createLimit(1), closing: closing.signal };
   const mirrors = new Map<string, Mirror>();
   const sweepOnce = async (): Promise<void> => {
     await removeRemains(folder);

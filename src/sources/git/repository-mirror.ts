@@ -44,6 +44,8 @@ export interface MirrorOptions extends RemoteHostOptions {
   /** The bare repository. */
   readonly folder: string;
   readonly readers: ObjectReaders;
+  /** Of all mirrors: whose packs are put together. */
+  readonly gcTurn: <T>(task: () => Promise<T>) => Promise<T>;
   /** For one fetch. */
   readonly fetchTimeoutMs: number;
   /** How long the branches and tags of a host are believed. What is not among them is asked for again at once. */
@@ -68,7 +70,7 @@ export class Mirror {
     this.#host = new RemoteHost(parts);
     this.#refs = new RemoteRefs({ ...parts, host: this.#host, timeoutMs: Math.min(refsTimeoutMs, fetchTimeoutMs) });
     this.#copy = new MirrorCopy(parts);
-    this.#gc = new MirrorGc({ ...parts, copy: this.#copy, timeoutMs: fetchTimeoutMs });
+    this.#gc = new MirrorGc({ ...parts, turn: parts.gcTurn, copy: this.#copy, timeoutMs: fetchTimeoutMs });
     this.#fetches = new MirrorFetches({
       copy: this.#copy,
       host: this.#host,
