@@ -107,6 +107,8 @@ export function composeGit(config: Config, parts: GitParts): Source {
     refsTtlMs: config.git.refsTtlMs,
     isAhead: true,
     keepUnusedMs: config.git.keepMirrorsMs === 0 ? undefined : config.git.keepMirrorsMs,
+    maxBytes: config.git.maxSizeBytes === 0 ? undefined : config.git.maxSizeBytes,
+    maxFetchBytes: config.git.maxFetchSizeBytes === 0 ? undefined : config.git.maxFetchSizeBytes,
   });
   const archiver = createArchiver({
     git,

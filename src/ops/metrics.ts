@@ -61,7 +61,7 @@ export function createMetrics(options: { readonly fetching: () => number; readon
     }),
     gitAlarms: new Counter({
       name: "sluice_git_alarms_total",
-      help: "Tags that were moved after a version was served, and mirrors that were found damaged.",
+      help: "Tags that were moved after a version was served, mirrors that were found damaged, and fetches that were too large.",
       labelNames: ["type"],
       registers: [registry],
     }),
@@ -145,6 +145,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.gitFetches.labels(event.kind, event.outcome).inc();
       return;
     case "git_mirror_damaged":
+    case "git_fetch_too_large":
     case "tag_moved":
       metrics.gitAlarms.labels(event.type).inc();
       return;

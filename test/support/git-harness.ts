@@ -30,6 +30,8 @@ export interface GitHarnessOptions {
   readonly refsTtlMs?: number;
   readonly fetchTimeoutMs?: number;
   readonly keepUnusedMs?: number;
+  readonly maxBytes?: number;
+  readonly maxFetchBytes?: number;
   readonly isAhead?: boolean;
   readonly clock?: Clock;
   readonly pins?: Pins;
@@ -81,6 +83,8 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     fetchTimeoutMs: options.fetchTimeoutMs ?? 60_000,
     refsTtlMs: options.refsTtlMs ?? 10_000,
     keepUnusedMs: options.keepUnusedMs,
+    maxBytes: options.maxBytes,
+    maxFetchBytes: options.maxFetchBytes,
     isAhead: options.isAhead,
   });
   const archiver: Archiver = createArchiver({ git, folder: join(folder, "tmp"), concurrency: 2, timeoutMs: 60_000 });

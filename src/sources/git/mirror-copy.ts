@@ -96,10 +96,14 @@ export class MirrorCopy {
     return running;
   }
 
-  /** Takes it from the disk unless it was used since `before`. Whoever asks next gets a new one. */
-  removeUnused(before: number): Promise<string | undefined> {
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** Takes it from the disk if it is still unused then. Whoever asks next gets a new one. */
+  removeIf(isUnused: () => boolean): Promise<string | undefined> {
     return this.exclusive(async () => {
-      if (this.#usedAt >= before) return undefined;
+      if (!isUnused()) return undefined;
       await this.#startAnew();
       return removeMirror(this.#parts.folder);
     });

@@ -1,7 +1,10 @@
 import { readdir, stat } from "node:fs/promises";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
-import { isSluiceError } from "../../core/errors.ts";
+import { LRUCache } from "lru-cache";
+import { isSluiceError, type SluiceError } from "../../core/errors.ts";
+import type { Events } from "../../core/ports.ts";
+import { FetchLimit } from "./fetch-limit.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
 import { hasHistory, isShallow, noteHistory, noteJob, removeLeftovers } from "./mirror-folder.ts";
 import type { RefSnapshot } from "./refs.ts";
@@ -19,6 +22,9 @@ export interface MirrorFetchesOptions {
   readonly onFetched: () => void;
   /** For one fetch. */
   readonly timeoutMs: number;
+  /** What one fetch may add to the folder. Default: anything. */
+  readonly maxBytes: number | undefined;
+  readonly events: Events;
   /** Whether versions are fetched that nobody asked for yet. */
   readonly isAhead: boolean;
   readonly closing: AbortSignal;
@@ -36,6 +42,7 @@ interface Batch {
 /** What nobody asked for is no more than this, by what the latest commits took. */
 const aheadBytes = 64 * 1024 * 1024;
 const maxAhead = 100;
+const tooLargeMs = 10 * 60_000;
 /** Of it at once, and with what somebody waits for: a wait that nobody notices. */
 const aheadBytesAtOnce = 1024 * 1024;
 const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
@@ -56,6 +63,8 @@ export class MirrorFetches {
   #bytesAhead = 0;
   /** `sum` of the refs of which nothing more is fetched ahead. */
   #aheadOf: string | undefined;
+  /** What was too much, by what was asked for: it is not fetched up to there again and again. */
+  readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
   #ahead: { readonly hashes: ReadonlySet<string>; readonly stopping: AbortController } | undefined;
 
   constructor(parts: MirrorFetchesOptions) {
@@ -170,27 +179,47 @@ export class MirrorFetches {
     kind: "tips" | "history" | "ahead",
     run: Pick<RemoteRun, "args" | "input" | "client" | "signal">,
   ): Promise<void> {
-    const { host, copy, timeoutMs, onFetched } = this.#parts;
+    const { host, copy, timeoutMs, onFetched, closing } = this.#parts;
     const { folder, local } = copy;
+    const known = this.#tooLarge.get(`${kind} ${run.input}`);
+    if (known !== undefined) throw known;
+    const limit = this.#limit();
     // It starts while the host is busy.
     local.prepare();
     try {
       await host.run(kind, {
         ...run,
+        signal: AbortSignal.any([run.signal ?? closing, ...(limit === undefined ? [] : [limit.signal])]),
         gitDir: folder,
         timeoutMs,
         onStart(pid) {
+          limit?.start();
           if (kind === "ahead") yieldToOthers(pid);
           void noteJob(folder, pid);
         },
       });
     } catch (error) {
       await removeLeftovers(folder).catch(() => undefined);
-      throw error;
+      throw this.#toldTooLarge(`${kind} ${run.input}`, limit) ?? error;
     } finally {
+      limit?.stop();
       await noteJob(folder, undefined);
       onFetched();
     }
+  }
+
+  #limit(): FetchLimit | undefined {
+    const { copy, host, maxBytes } = this.#parts;
+    return maxBytes === undefined ? undefined : new FetchLimit({ folder: copy.folder, url: host.url, maxBytes });
+  }
+
+  #toldTooLarge(asked: string, limit: FetchLimit | undefined): SluiceError | undefined {
+    const { host, events, maxBytes = 0 } = this.#parts;
+    const failure = limit?.failure;
+    if (failure === undefined) return undefined;
+    events.emit({ type: "git_fetch_too_large", repository: host.url, maxBytes });
+    this.#tooLarge.set(asked, failure);
+    return failure;
   }
 
   // What nobody asked for yet ---------------------------------------------------------------------------------------
@@ -250,7 +279,8 @@ export class MirrorFetches {
 }
 
 function isOfHost(error: unknown): boolean {
-  return isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid");
+  if (!isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid")) return false;
+  return error.details["permanent"] !== true;
 }
 
 /** Its processor time is what nobody else needs. */

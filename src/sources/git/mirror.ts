@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
 import { createLimit } from "./limit.ts";
-import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
+import { sweepMirrors } from "./mirror-sweep.ts";
 import { ObjectReaders } from "./object-reader.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
-type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "closing";
+type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "onFetched" | "closing";
 
 export interface MirrorsOptions extends Omit<MirrorOptions, "url" | SharedOptions> {
   /** Has one bare repository for each URL. */
@@ -18,13 +18,15 @@ export interface MirrorsOptions extends Omit<MirrorOptions, "url" | SharedOption
   readonly maxWaitMs: number;
   /** A mirror that nobody used for so long is removed: the store has what was served of it. Default: kept for ever. */
   readonly keepUnusedMs?: number | undefined;
+  /** On the disk, for all together: beyond it, those go that were not used for longest. Default: any. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** Long-lived mirrors of repositories. One fetch per repository at a time, for any number of askers. */
 export interface Mirrors {
   /** `url` has no user info. Nothing is fetched yet. */
   open(url: string, context: ViewContext): MirrorView;
-  /** Removes what nobody used for long. Done at the start, and from time to time. */
+  /** Removes what nobody used for long, and what takes too much space. Done at the start, and from time to time. */
   sweep(): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,27 +34,34 @@ export interface Mirrors {
 const maxIdle = 1_000;
 /** What nobody waits for is left undone when there is much of it. */
 const aheadLimits = { concurrency: 2, maxWaiting: 100, maxWaitMs: 30_000 };
+/** Nothing is gained by looking how large all are after every single fetch. */
+const sweepAfterFetchMs = 60_000;
 const sweepEveryMs = 6 * 3_600_000;
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
-  const { clock, events, concurrency, maxWaiting, maxWaitMs, folder, keepUnusedMs } = options;
+  const { clock, concurrency, maxWaiting, maxWaitMs, folder } = options;
   const closing = new AbortController();
   const queue = createFairQueue({ clock, name: "git", concurrency, maxWaiting, maxWaitMs });
   const aheadQueue = createFairQueue({ clock, name: "git, ahead", ...aheadLimits });
   const readers = new ObjectReaders(options.git, closing.signal);
-  const shared = { ...options, queue, aheadQueue, readers, gcTurn: createLimit(1), closing: closing.signal };
-  const mirrors = new Map<string, Mirror>();
-  const sweepOnce = async (): Promise<void> => {
-    await removeRemains(folder);
-    if (keepUnusedMs === undefined) return;
-    const before = clock.now() - keepUnusedMs;
-    const open = new Map([...mirrors].map(([url, mirror]) => [folderName(url), mirror]));
-    for (const name of await unusedMirrors(folder, before)) {
-      if (closing.signal.aborted) return;
-      const removed = await (open.get(name)?.removeUnused(before) ?? removeMirror(join(folder, name)));
-      if (removed !== undefined) events.emit({ type: "git_mirror_removed", repository: removed });
-    }
+  let soon: NodeJS.Timeout | undefined;
+  const onFetched = (): void => {
+    if (options.maxBytes === undefined || closing.signal.aborted) return;
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      void sweep();
+    }, sweepAfterFetchMs).unref();
   };
+  const shared = { ...options, queue, aheadQueue, readers, gcTurn: createLimit(1), onFetched, closing: closing.signal };
+  const mirrors = new Map<string, Mirror>();
+  const sweepOnce = (): Promise<void> =>
+    sweepMirrors({
+      ...options,
+      maxBytes: options.maxBytes,
+      keepUnusedMs: options.keepUnusedMs,
+      opened: () => new Map([...mirrors].map(([url, mirror]) => [folderName(url), mirror])),
+      closing: closing.signal,
+    });
   /** A disk that fails is told by those who need it. */
   let sweeping = sweepOnce().catch(() => undefined);
   const sweep = (): Promise<void> => (sweeping = sweeping.then(sweepOnce).catch(() => undefined));
@@ -69,6 +78,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
     },
     async close() {
       clearInterval(timer);
+      clearTimeout(soon);
       closing.abort(new SluiceError("draining", "this node is shutting down"));
       await sweeping;
       await Promise.all([...mirrors.values()].map((mirror) => mirror.settled()));

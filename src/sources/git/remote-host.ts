@@ -64,6 +64,11 @@ export class RemoteHost {
     this.#parts = parts;
   }
 
+  /** Printable. */
+  get url(): string {
+    return this.#parts.url;
+  }
+
   /** A private module is in it: who gets no access is to hear that, whatever the host tells strangers. */
   markPrivate(): void {
     this.#isPrivate = true;

@@ -48,6 +48,10 @@ export interface MirrorOptions extends RemoteHostOptions {
   readonly gcTurn: <T>(task: () => Promise<T>) => Promise<T>;
   /** For one fetch. */
   readonly fetchTimeoutMs: number;
+  /** What one fetch may add to the folder. Default: anything. */
+  readonly maxFetchBytes?: number | undefined;
+  /** After each fetch, whatever came of it. */
+  readonly onFetched: () => void;
   /** How long the branches and tags of a host are believed. What is not among them is asked for again at once. */
   readonly refsTtlMs: number;
   /** Whether versions are fetched that nobody asked for yet, when one was asked for. */
@@ -76,8 +80,13 @@ export class Mirror {
       host: this.#host,
       refs: this.#refs,
       open: (client) => this.#open(client),
-      onFetched: () => this.#gc.plan(),
+      onFetched: () => {
+        this.#gc.plan();
+        parts.onFetched();
+      },
       timeoutMs: fetchTimeoutMs,
+      maxBytes: parts.maxFetchBytes,
+      events: parts.events,
       isAhead,
       closing: parts.closing,
     });
@@ -145,9 +154,14 @@ export class Mirror {
     await this.#copy.settled();
   }
 
+  /** When the last request began that had it open. */
+  get usedAt(): number {
+    return this.#openViews > 0 ? Number.POSITIVE_INFINITY : this.#copy.usedAt;
+  }
+
   /** Takes it from the disk unless it was used since `before`. Whoever asks next gets a new one. */
   removeUnused(before: number): Promise<string | undefined> {
-    return this.#copy.removeUnused(before);
+    return this.#copy.removeIf(() => this.usedAt < before);
   }
 
   async #tip(ref: string, hash: string, client: string): Promise<GitCommit | undefined> {
