@@ -233,7 +233,8 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
 function libraryOf(module: string): RepoDescription {
   return {
     commits: releases.map((tag) => ({
-      files: { "go.mod": `module ${module}\n`, "a.go": `package a // ${tag}\n` },
+      // With attributes only `git archive` knows what is in a file.
+      files: { "go.mod": `module ${module}\n`, "a.go": `package a // ${tag}\n`, ".gitattributes": "*.txt text\n" },
       tags: [tag],
     })),
   };

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { GitObject } from "./batch-output.ts";
 import { type GitCommand, GitError } from "./command.ts";
+import { type PackedFiles, readModuleTree } from "./module-tree.ts";
 import type { ObjectReader } from "./object-reader.ts";
 import type { GitCommit } from "./resolve/repo.ts";
 import { parseTree } from "./tree.ts";
@@ -33,6 +34,12 @@ export class LocalRepo {
   /** Something will be asked soon. */
   prepare(): void {
     this.#parts.reader.prepare();
+  }
+
+  /** Resolves when everybody knows what they asked until now. */
+  async answered(): Promise<void> {
+    await this.#parts.reader.answered();
+    await new Promise(setImmediate);
   }
 
   /** Nothing of it is used any more, or its files were changed by others. */
@@ -70,6 +77,11 @@ export class LocalRepo {
         return content;
       }),
     );
+  }
+
+  /** The files of a module, where they can be had without `git archive`. */
+  moduleTree(commit: string, dir: string): Promise<PackedFiles | undefined> {
+    return readModuleTree(this.#parts.reader, { commit, dir });
   }
 
   /** By the tags that were here at the last fetch of everything. */

@@ -102,8 +102,8 @@ export class MirrorFetches {
 
   #newBatch(client: string): Batch {
     const done = this.#parts.copy.exclusive(async () => {
-      // Askers that came together are served together.
-      await new Promise(setImmediate);
+      // Askers that came together are served together, though the first of them knows first that it needs a fetch.
+      await this.#parts.copy.local.answered();
       if (this.#batch === batch) this.#batch = undefined;
       await this.#fetchBatch(batch, client);
     });

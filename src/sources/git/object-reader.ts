@@ -13,8 +13,12 @@ const maxTries = 2;
 /** Names, and what came of them so far. */
 interface Question {
   readonly names: readonly string[];
+  /** Contents are kept until they are so many bytes. */
+  readonly maxBytes: number;
   readonly objects: (GitObject | undefined)[];
   readonly result: PromiseWithResolvers<readonly (GitObject | undefined)[]>;
+  /** Of the contents that are kept so far. */
+  bytes: number;
   tries: number;
 }
 
@@ -88,17 +92,20 @@ export class ObjectReader {
     this.#readers = readers;
   }
 
-  /** In the order of the names, which have no line end in them. What is not there is undefined. */
-  read(names: readonly string[]): Promise<readonly (GitObject | undefined)[]> {
-    const question = {
-      names,
-      objects: [],
-      result: Promise.withResolvers<readonly (GitObject | undefined)[]>(),
-      tries: 0,
-    };
+  /**
+   * In the order of the names, which have no line end in them. What is not there is undefined. Contents are left out from the first
+   * one on that would make all of them more than `maxBytes`.
+   */
+  read(names: readonly string[], maxBytes = Number.POSITIVE_INFINITY): Promise<readonly (GitObject | undefined)[]> {
     if (names.length === 0) return Promise.resolve([]);
-    this.#ask(question);
-    return question.result.promise;
+    const result = Promise.withResolvers<readonly (GitObject | undefined)[]>();
+    this.#ask({ names, maxBytes, objects: [], result, bytes: 0, tries: 0 });
+    return result.promise;
+  }
+
+  /** Resolves when everything that was asked until now is answered. */
+  async answered(): Promise<void> {
+    await this.#process?.lastQuestion?.result.promise.catch(() => undefined);
   }
 
   /** A question will come soon. */
@@ -120,6 +127,7 @@ export class ObjectReader {
     this.#readers.wake(this);
     question.tries += 1;
     question.objects.length = 0;
+    question.bytes = 0;
     (this.#process ?? this.#start()).ask(question);
   }
 
@@ -160,7 +168,7 @@ export class ObjectReader {
 /** One process and what it was asked. */
 class ReadingProcess {
   readonly #onRest: () => void;
-  readonly #output = new BatchOutput(maxObjectBytes);
+  readonly #output = new BatchOutput((size) => this.#mayKeep(size));
   #questions: Question[] = [];
   #service: GitService | undefined;
   #isEnding = false;
@@ -168,6 +176,10 @@ class ReadingProcess {
 
   constructor(onRest: () => void) {
     this.#onRest = onRest;
+  }
+
+  get lastQuestion(): Question | undefined {
+    return this.#questions.at(-1);
   }
 
   begin(service: GitService): void {
@@ -207,6 +219,13 @@ class ReadingProcess {
     const left = this.#questions;
     this.#questions = [];
     return left;
+  }
+
+  #mayKeep(size: number): boolean {
+    const [question] = this.#questions;
+    if (question === undefined || size > maxObjectBytes) return false;
+    question.bytes += size;
+    return question.bytes <= question.maxBytes;
   }
 
   #restIfDone(): void {

@@ -8,6 +8,7 @@ import { MirrorCopy } from "./mirror-copy.ts";
 import { MirrorFetches } from "./mirror-fetches.ts";
 import { hasHistory } from "./mirror-folder.ts";
 import { MirrorGc } from "./mirror-gc.ts";
+import type { PackedFiles } from "./module-tree.ts";
 import type { ObjectReaders } from "./object-reader.ts";
 import type { RefSnapshot } from "./refs.ts";
 import { RemoteHost, type RemoteHostOptions } from "./remote-host.ts";
@@ -18,6 +19,8 @@ import type { GitCommit, GitRepo } from "./resolve/repo.ts";
 export interface MirrorView extends GitRepo {
   /** The bare repository, which has what was answered before. */
   readonly folder: string;
+  /** The files below a folder of a commit that was answered before, where they can be had without `git archive`. */
+  moduleTree(commit: string, dir: string): Promise<PackedFiles | undefined>;
   /** A commit that was served before, even when no branch or tag has it any more. */
   pinned(hash: string): Promise<GitCommit | undefined>;
   /** What to do about a failure of git in this mirror: tells whether all of the request should be done again. */
@@ -126,6 +129,7 @@ export class Mirror {
       tip: async (ref, hash) => (hash === "" ? undefined : wait(() => this.#tip(ref, hash, client))),
       find: (hash) => wait(async () => this.#find(hash, await refs(), client)),
       blobs: (commit, paths) => wait(() => local.blobs(commit, paths)),
+      moduleTree: (commit, dir) => wait(() => local.moduleTree(commit, dir)),
       tagsMerged: (commit) =>
         wait(async () => {
           await this.#fetches.history(await refs(), client);

@@ -1,4 +1,3 @@
-import { createReadStream } from "node:fs";
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
@@ -147,12 +146,23 @@ async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: W
   const { dir } = await module.files(version, commit);
   const license = dir === "" ? undefined : await module.rootLicense(commit);
   const zip = await options.archiver
-    .zip({ gitDir: repo.folder, commit, modulePath, version, dir, license }, context.signal)
+    .zip(
+      {
+        gitDir: repo.folder,
+        commit,
+        modulePath,
+        version,
+        dir,
+        license,
+        files: () => repo.moduleTree(commit, dir),
+      },
+      context.signal,
+    )
     .catch((error: unknown) => {
       if (error instanceof Refusal) throw new Refusal(`${modulePath}@${version}: ${error.message}`);
       throw error;
     });
-  return { size: zip.size, bytes: createReadStream(zip.file), dispose: () => zip.dispose() };
+  return { size: zip.size, bytes: zip.bytes(), dispose: () => zip.dispose() };
 }
 
 /** A version by its name: the commit it was first served from, else the one that its tag, or its own hash, says. */
