@@ -15,6 +15,7 @@ import { createArchiver } from "./sources/git/archive.ts";
 import { createGitCommand } from "./sources/git/command.ts";
 import { gitAccess, httpCredentials } from "./sources/git/credentials/access.ts";
 import { createCredentials } from "./sources/git/credentials/credentials.ts";
+import { createEntitlements } from "./sources/git/credentials/entitlement.ts";
 import { removeLeftKeys } from "./sources/git/credentials/leftovers.ts";
 import { createDiscovery } from "./sources/git/discovery/discovery.ts";
 import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
@@ -73,18 +74,20 @@ export function composeGit(config: Config, parts: GitParts): Source {
     patterns: [upstream.private, privateModules.patterns],
     hosts: [...privateModules.hosts, ...overrideHosts(config.git.overrides)],
   });
+  const entitlementOf = createEntitlements({ privatePatterns, overrides: config.git.overrides });
   const status = createRemoteStatus({ http, isNamedHost });
   const credentials = createCredentials({ rules: privateModules.credentials, env: process.env, http, clock });
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
+  const readHttp = httpCredentials(credentials);
   const prepared = prepareOnce(() =>
     onDisk("the folder of the git mirrors cannot be written", () => prepare({ folder, keyFolder, trust })),
   );
   const addressesOf = createAddressGuard({ dns, egress });
   const access = createGuardedAccess({
-    access: async (url) => {
+    access: async (url, entitlement) => {
       await prepared();
-      return readAccess(url);
+      return readAccess(url, entitlement);
     },
     isNamedHost,
     addressesOf,
@@ -125,10 +128,12 @@ export function composeGit(config: Config, parts: GitParts): Source {
     // The first that matches counts.
     overrides: [...privateModules.overrides, ...config.git.overrides],
     privatePatterns,
+    entitlementOf,
     insecurePatterns: config.git.insecure,
     govcs: config.git.vcs,
     times: { ttlMs: config.git.discoveryTtlMs },
-    credentials: httpCredentials(credentials),
+    // A page is asked for by the import path, and for it.
+    credentials: (url) => readHttp(url, entitlementOf(`${url.host}${url.pathname}`.replace(/\/$/, ""), url.href)),
   });
   const proxies = createModSources({
     http,
@@ -137,7 +142,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     isNamedHost,
     queue,
     retry: { attempts: upstream.attempts },
-    credentials: httpCredentials(credentials),
+    credentials: readHttp,
   });
   if (parts.isNeeded) {
     archiver.prepare();
@@ -155,7 +160,8 @@ export function composeGit(config: Config, parts: GitParts): Source {
     isPrivate: (modulePath) => matchPrefixPatterns(privatePatterns, modulePath),
     archiver,
     pins: createStoredPins(store),
-    openProxy: (url) => proxies.open(url),
+    entitlementOf,
+    openProxy: (url, entitlement) => proxies.open(url, entitlement),
     events,
     clock,
   });

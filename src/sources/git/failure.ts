@@ -89,7 +89,7 @@ export async function hostKeyFailure(
 
 function sentenceOf(meaning: keyof typeof outcomes, hasCredential: boolean, error: GitError): string {
   if (meaning === "refused" && !hasCredential) {
-    return "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule";
+    return "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule that matches the module path";
   }
   if (meaning === "protocol") return `${reasonOf(error)}; Sluice speaks https and ssh to git hosts`;
   return sentences[meaning];

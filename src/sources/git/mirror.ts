@@ -2,14 +2,18 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
+import type { AccessRemote } from "./credentials/access.ts";
+import type { Entitlement } from "./credentials/entitlement.ts";
 import { createLimit } from "./limit.ts";
 import { sweepMirrors } from "./mirror-sweep.ts";
 import { ObjectReaders } from "./object-reader.ts";
+import type { GitAccess } from "./remote-host.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
 type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "onFetched" | "closing";
 
-export interface MirrorsOptions extends Omit<MirrorOptions, "url" | SharedOptions> {
+export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "access" | SharedOptions> {
+  readonly access: AccessRemote;
   /** Has one bare repository for each URL. */
   readonly folder: string;
   /** Repositories that are fetched at the same time. */
@@ -22,10 +26,15 @@ export interface MirrorsOptions extends Omit<MirrorOptions, "url" | SharedOption
   readonly maxBytes?: number | undefined;
 }
 
+export interface OpenContext extends ViewContext {
+  /** Which credentials the remote is shown. Default: none. */
+  readonly entitlement?: Entitlement | undefined;
+}
+
 /** Long-lived mirrors of repositories. One fetch per repository at a time, for any number of askers. */
 export interface Mirrors {
   /** `url` has no user info. Nothing is fetched yet. */
-  open(url: string, context: ViewContext): MirrorView;
+  open(url: string, context: OpenContext): MirrorView;
   /** Removes what nobody used for long, and what takes too much space. Done at the start, and from time to time. */
   sweep(): Promise<void>;
   close(): Promise<void>;
@@ -59,7 +68,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
       ...options,
       maxBytes: options.maxBytes,
       keepUnusedMs: options.keepUnusedMs,
-      opened: () => new Map([...mirrors].map(([url, mirror]) => [folderName(url), mirror])),
+      opened: () => new Map([...mirrors].map(([key, mirror]) => [folderName(key), mirror])),
       closing: closing.signal,
     });
   /** A disk that fails is told by those who need it. */
@@ -69,11 +78,12 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
   timer.unref();
   return {
     sweep,
-    open(url, context) {
-      const known = mirrors.get(url);
-      const mirror = known ?? new Mirror({ ...shared, url, folder: join(folder, folderName(url)) });
+    open(url, { entitlement = "none", ...context }) {
+      const key = mirrorKey(url, entitlement);
+      const access = (remote: string): Promise<GitAccess> => options.access(remote, entitlement);
+      const mirror = mirrors.get(key) ?? new Mirror({ ...shared, access, url, folder: join(folder, folderName(key)) });
       if (mirrors.size >= maxIdle) forgetUnused(mirrors);
-      mirrors.set(url, mirror);
+      mirrors.set(key, mirror);
       return mirror.view(context);
     },
     async close() {
@@ -86,11 +96,16 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
   };
 }
 
-function folderName(url: string): string {
-  return createHash("sha256").update(url).digest("hex");
+/** What was fetched with a credential is for nobody who has none: it has a mirror of its own. */
+function mirrorKey(url: string, entitlement: Entitlement): string {
+  return entitlement === "all" ? url : `${entitlement} ${url}`;
+}
+
+function folderName(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
 }
 
 /** Clients can name any number of repositories that are none. What has a folder is kept: two of it would disturb each other. */
 function forgetUnused(mirrors: Map<string, Mirror>): void {
-  for (const [url, mirror] of mirrors) if (!mirror.isInUse) mirrors.delete(url);
+  for (const [key, mirror] of mirrors) if (!mirror.isInUse) mirrors.delete(key);
 }

@@ -8,6 +8,7 @@ import { checkModuleVersion } from "../../protocol/module/index.ts";
 import { defaultMaxBytes } from "../limits.ts";
 import type { Archiver } from "./archive.ts";
 import { GitError } from "./command.ts";
+import type { Entitlement, EntitlementOf } from "./credentials/entitlement.ts";
 import { remoteFailure } from "./failure.ts";
 import type { Discovery } from "./discovery/location.ts";
 import type { Mirrors } from "./mirror.ts";
@@ -28,7 +29,9 @@ export interface GitSourceOptions {
   readonly archiver: Archiver;
   readonly pins: Pins;
   /** A GOPROXY that a module's host names in place of a repository. */
-  readonly openProxy: (url: string) => Source;
+  readonly openProxy: (url: string, entitlement: Entitlement) => Source;
+  /** Which credentials a module's remote may be shown. Default: none. */
+  readonly entitlementOf?: EntitlementOf | undefined;
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -48,6 +51,7 @@ interface Body {
  */
 export function createGitSource(options: GitSourceOptions): Source {
   const { name, discovery, mirrors, openProxy, events, clock, isPrivate = () => false } = options;
+  const { entitlementOf = () => "none" } = options;
   return {
     name,
     async fetch<T>(
@@ -58,13 +62,14 @@ export function createGitSource(options: GitSourceOptions): Source {
       if (context.signal.aborted) throw givenUp(context.signal, name);
       const startedAt = clock.now();
       const location = await discovery.find(request.modulePath, context);
-      if (location.vcs === "mod") return openProxy(location.url).fetch(request, receive, context);
+      const entitlement = entitlementOf(request.modulePath, location.url);
+      if (location.vcs === "mod") return openProxy(location.url, entitlement).fetch(request, receive, context);
       let firstByteMs: number | undefined;
       let failure: Error | undefined;
       try {
         const body = await withTries(
           location.url,
-          () => mirrors.open(location.url, { ...context, isPrivate: isPrivate(request.modulePath) }),
+          () => mirrors.open(location.url, { ...context, entitlement, isPrivate: isPrivate(request.modulePath) }),
           (repo) => {
             const module = new GitModule(repo, moduleLayout(request.modulePath, location));
             return bodyOf(request, { options, repo, module, context });
