@@ -1,5 +1,4 @@
 import { readdir, stat } from "node:fs/promises";
-import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { isSluiceError, type SluiceError } from "../../core/errors.ts";
@@ -27,6 +26,8 @@ export interface MirrorFetchesOptions {
   readonly events: Events;
   /** Whether versions are fetched that nobody asked for yet. */
   readonly isAhead: boolean;
+  /** Somebody has a request for this repository. */
+  readonly isBusy: () => boolean;
   readonly closing: AbortSignal;
 }
 
@@ -42,6 +43,8 @@ interface Batch {
 /** What nobody asked for is no more than this, by what the latest commits took. */
 const aheadBytes = 64 * 1024 * 1024;
 const maxAhead = 100;
+/** The requests of one go command are closer to each other than this. */
+const aheadAfterMs = 100;
 const tooLargeMs = 10 * 60_000;
 /** Of it at once, and with what somebody waits for: a wait that nobody notices. */
 const aheadBytesAtOnce = 1024 * 1024;
@@ -65,6 +68,7 @@ export class MirrorFetches {
   #aheadOf: string | undefined;
   /** What was too much, by what was asked for: it is not fetched up to there again and again. */
   readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
+  #aheadTimer: NodeJS.Timeout | undefined;
   #ahead: { readonly hashes: ReadonlySet<string>; readonly stopping: AbortController } | undefined;
 
   constructor(parts: MirrorFetchesOptions) {
@@ -73,6 +77,11 @@ export class MirrorFetches {
 
   get isWaiting(): boolean {
     return this.#batch !== undefined;
+  }
+
+  /** Nothing more is planned. */
+  stop(): void {
+    clearTimeout(this.#aheadTimer);
   }
 
   /** Brings one commit without its history. `ref` has it, as of a moment ago, or is its hash. */
@@ -194,7 +203,6 @@ export class MirrorFetches {
         timeoutMs,
         onStart(pid) {
           limit?.start();
-          if (kind === "ahead") yieldToOthers(pid);
           void noteJob(folder, pid);
         },
       });
@@ -226,14 +234,20 @@ export class MirrorFetches {
 
   /** Who asked for one version of a repository asks for another one of it later, mostly a new one, or for other modules in it. */
   #planAhead(): void {
-    const { copy, isAhead, closing } = this.#parts;
+    const { copy, isAhead, isBusy, closing } = this.#parts;
+    clearTimeout(this.#aheadTimer);
     if (!isAhead || this.#needsRefs || closing.aborted) return;
-    void copy.exclusive(() => this.#fetchAhead()).catch(() => undefined);
+    this.#aheadTimer = setTimeout(() => {
+      if (isBusy()) this.#planAhead();
+      else void copy.exclusive(() => this.#fetchAhead()).catch(() => undefined);
+    }, aheadAfterMs);
+    this.#aheadTimer.unref();
   }
 
   async #fetchAhead(): Promise<void> {
     const { closing, refs } = this.#parts;
     const sum = refs.last?.sum;
+    if (closing.aborted) return;
     const hashes = await this.#commitsAhead();
     // Who waits goes first, and it is planned again behind them.
     if (this.#batch !== undefined || hashes.length === 0) return;
@@ -281,13 +295,4 @@ export class MirrorFetches {
 function isOfHost(error: unknown): boolean {
   if (!isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid")) return false;
   return error.details["permanent"] !== true;
-}
-
-/** Its processor time is what nobody else needs. */
-function yieldToOthers(pid: number): void {
-  try {
-    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // It has ended, or this machine does not let us.
-  }
 }

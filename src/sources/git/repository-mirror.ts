@@ -91,6 +91,7 @@ export class Mirror {
       maxBytes: parts.maxFetchBytes,
       events: parts.events,
       isAhead,
+      isBusy: () => this.#openViews > 0,
       closing: parts.closing,
     });
   }
@@ -155,6 +156,7 @@ export class Mirror {
 
   async settled(): Promise<void> {
     this.#gc.stop();
+    this.#fetches.stop();
     await this.#copy.settled();
   }
 
