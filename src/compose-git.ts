@@ -19,6 +19,7 @@ import { createEntitlements } from "./sources/git/credentials/entitlement.ts";
 import { removeLeftKeys } from "./sources/git/credentials/leftovers.ts";
 import { createDiscovery } from "./sources/git/discovery/discovery.ts";
 import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
+import { lockFolder } from "./sources/git/folder-lock.ts";
 import { createMirrors } from "./sources/git/mirror.ts";
 import { createModSources } from "./sources/git/mod-source.ts";
 import { createRemoteStatus, createRepositoryProbe } from "./sources/git/probe.ts";
@@ -48,7 +49,11 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const { events, log, store, egress, dns, trust } = parts;
   const clock = systemClock;
   const { upstream, fetch, privateModules } = config;
-  const folder = join(config.store.dataDir, "git");
+  const locked = lockFolder(join(config.store.dataDir, "git"));
+  const { folder } = locked;
+  if (folder !== join(config.store.dataDir, "git")) {
+    log.logger.warn({ folder }, "another process uses the git mirrors of this data folder; this one has its own");
+  }
   const http = createHttpClient({
     ca: trust.certificates,
     egress,
@@ -170,6 +175,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     close: async () => {
       await Promise.all([mirrors.close(), archiver.close()]);
       await http.close();
+      locked.release();
     },
   };
 }
