@@ -17,6 +17,8 @@ test.each([
   ["stranger.example/x", "https://git.corp.example/team/lib", "none"],
   ["stranger.example/x", "ssh://git@git.corp.example/team/lib", "none"],
   ["git.corp.example.stranger.example/team/lib", "https://git.corp.example/team/lib", "none"],
+  // What stands above a rule is not of it.
+  ["git.corp.example", "https://git.corp.example", "netrc"],
   // The client names the host, and no rule is about the path.
   ["git.corp.example/other", "https://git.corp.example/other", "netrc"],
   ["a.foreign.example/x", "https://a.foreign.example/x.git", "netrc"],
