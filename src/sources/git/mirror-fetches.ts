@@ -9,7 +9,7 @@ import { hasHistory, isShallow, noteHistory, noteJob, removeLeftovers } from "./
 import type { RefSnapshot } from "./refs.ts";
 import type { RemoteHost, RemoteRun } from "./remote-host.ts";
 import type { RemoteRefs } from "./remote-refs.ts";
-import { commitsAhead } from "./tags-ahead.ts";
+import { TagsAhead } from "./tags-ahead.ts";
 
 export interface MirrorFetchesOptions {
   readonly copy: MirrorCopy;
@@ -40,14 +40,9 @@ interface Batch {
   readonly done: Promise<void>;
 }
 
-/** What nobody asked for is no more than this, by what the latest commits took. */
-const aheadBytes = 64 * 1024 * 1024;
-const maxAhead = 100;
 /** The requests of one go command are closer to each other than this. */
 const aheadAfterMs = 100;
 const tooLargeMs = 10 * 60_000;
-/** Of it at once, and with what somebody waits for: a wait that nobody notices. */
-const aheadBytesAtOnce = 1024 * 1024;
 const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
 
 /** Brings commits of a remote into our copy, one fetch at a time for any number of askers. */
@@ -59,13 +54,9 @@ export class MirrorFetches {
   #history: { readonly sum: string; readonly generation: number } | undefined;
   /** The host gives no commit for its hash. */
   #needsRefs = false;
-  /** The refs that commits were wanted by. */
-  readonly #wanted = new Set<string>();
   /** On the disk, by the latest fetch of single commits. */
   #bytesPerCommit = Number.POSITIVE_INFINITY;
-  #bytesAhead = 0;
-  /** `sum` of the refs of which nothing more is fetched ahead. */
-  #aheadOf: string | undefined;
+  readonly #tags = new TagsAhead();
   /** What was too much, by what was asked for: it is not fetched up to there again and again. */
   readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
   #aheadTimer: NodeJS.Timeout | undefined;
@@ -134,7 +125,7 @@ export class MirrorFetches {
       if (!isOfHost(error) || refs.last === undefined) throw error;
       await this.#fetchHistory(refs.last, client);
     }
-    for (const ref of wanted.values()) this.#wanted.add(ref);
+    for (const ref of wanted.values()) this.#tags.want(ref);
     this.#planAhead();
   }
 
@@ -147,6 +138,7 @@ export class MirrorFetches {
     if (!this.#needsRefs) {
       try {
         await this.#fetchCommits("tips", [...new Set([...wanted.keys(), ...along])], { client });
+        this.#tags.fetched(along, along.length * this.#bytesPerCommit);
         return;
       } catch (error) {
         if (!isOfHost(error) || [...wanted].every(([hash, ref]) => hash === ref)) throw error;
@@ -232,7 +224,6 @@ export class MirrorFetches {
 
   // What nobody asked for yet ---------------------------------------------------------------------------------------
 
-  /** Who asked for one version of a repository asks for another one of it later, mostly a new one, or for other modules in it. */
   #planAhead(): void {
     const { copy, isAhead, isBusy, closing } = this.#parts;
     clearTimeout(this.#aheadTimer);
@@ -245,8 +236,7 @@ export class MirrorFetches {
   }
 
   async #fetchAhead(): Promise<void> {
-    const { closing, refs } = this.#parts;
-    const sum = refs.last?.sum;
+    const { closing } = this.#parts;
     if (closing.aborted) return;
     const hashes = await this.#commitsAhead();
     // Who waits goes first, and it is planned again behind them.
@@ -256,10 +246,10 @@ export class MirrorFetches {
     try {
       const signal = AbortSignal.any([closing, stopping.signal]);
       await this.#fetchCommits("ahead", hashes, { client: "ahead", signal });
-      this.#bytesAhead += hashes.length * this.#bytesPerCommit;
+      this.#tags.fetched(hashes, hashes.length * this.#bytesPerCommit);
       this.#planAhead();
     } catch (error) {
-      if (!stopping.signal.aborted) this.#aheadOf = sum;
+      if (!stopping.signal.aborted) this.#tags.giveUp();
       throw error;
     } finally {
       this.#ahead = undefined;
@@ -269,12 +259,9 @@ export class MirrorFetches {
   /** The next commits that are not here. */
   async #commitsAhead(): Promise<readonly string[]> {
     const { isAhead, refs, copy } = this.#parts;
-    if (!isAhead || refs.last === undefined || refs.last.sum === this.#aheadOf) return [];
-    if (this.#wanted.size === 0 || (await hasHistory(copy.folder))) return [];
-    if (this.#bytesAhead + this.#bytesPerCommit > aheadBytes) return [];
-    const count = Math.max(1, Math.floor(aheadBytesAtOnce / Math.max(1, this.#bytesPerCommit)));
-    const missing = await this.#missing(commitsAhead(refs.last, this.#wanted).slice(0, maxAhead));
-    return missing.slice(0, count);
+    if (!isAhead || refs.last === undefined || (await hasHistory(copy.folder))) return [];
+    const missing = await this.#missing(this.#tags.candidates(refs.last, this.#bytesPerCommit));
+    return missing.slice(0, this.#tags.atOnce(this.#bytesPerCommit));
   }
 
   async #missing(hashes: readonly string[]): Promise<readonly string[]> {

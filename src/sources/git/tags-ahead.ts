@@ -3,6 +3,52 @@ import type { RefSnapshot } from "./refs.ts";
 
 const tags = "refs/tags/";
 
+/** What nobody asked for is no more than this for all tags of a moment, by what the latest commits took. */
+const maxBytes = 64 * 1024 * 1024;
+const maxCommits = 100;
+/** Of it at once, and with what somebody waits for: a wait that nobody notices. */
+const maxBytesAtOnce = 1024 * 1024;
+
+/**
+ * Chooses the commits that are fetched before anybody asks for them: who asked for one version of a repository asks for another one
+ * of it later, mostly a new one, or for other modules in it.
+ */
+export class TagsAhead {
+  /** Refs by which commits were asked for. */
+  readonly #wanted = new Set<string>();
+  /** What became of the tags of one moment. */
+  #tried = { sum: "", hashes: new Set<string>(), bytes: 0, isOver: false };
+
+  want(ref: string): void {
+    this.#wanted.add(ref);
+  }
+
+  /** The next ones, those that are here among them. `bytesPerCommit` is what one takes on the disk, more or less. */
+  candidates(refs: RefSnapshot, bytesPerCommit: number): readonly string[] {
+    if (this.#tried.sum !== refs.sum) this.#tried = { sum: refs.sum, hashes: new Set(), bytes: 0, isOver: false };
+    const { hashes, bytes, isOver } = this.#tried;
+    if (isOver || this.#wanted.size === 0 || bytes + bytesPerCommit > maxBytes) return [];
+    const commits = commitsAhead(refs, this.#wanted).slice(0, maxCommits);
+    return commits.filter((hash) => !hashes.has(hash));
+  }
+
+  /** So many at once. */
+  atOnce(bytesPerCommit: number): number {
+    return Math.max(1, Math.floor(maxBytesAtOnce / Math.max(1, bytesPerCommit)));
+  }
+
+  /** They are fetched; what is not here now, since it is no commit, never will be. */
+  fetched(hashes: readonly string[], bytes: number): void {
+    for (const hash of hashes) this.#tried.hashes.add(hash);
+    this.#tried.bytes += bytes;
+  }
+
+  /** The host does not give them. */
+  giveUp(): void {
+    this.#tried.isOver = true;
+  }
+}
+
 /** Of more tags than these only those of the same module count: putting them in order would hold everybody up. */
 const maxTags = 1_000;
 
