@@ -45,6 +45,7 @@ describe("commits to be fetched ahead", () => {
 
   test("are fetched once, even where they turn out to be no commits", () => {
     const ahead = wanted();
+    expect(ahead.candidates(refs, 1)).toEqual([b, a, d, c]);
     ahead.fetched([b, a], 2);
     expect(ahead.candidates(refs, 1)).toEqual([d, c]);
     ahead.fetched([d, c], 2);
