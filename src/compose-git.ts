@@ -15,9 +15,11 @@ import { createArchiver } from "./sources/git/archive.ts";
 import { createGitCommand } from "./sources/git/command.ts";
 import { gitAccess, httpCredentials } from "./sources/git/credentials/access.ts";
 import { createCredentials } from "./sources/git/credentials/credentials.ts";
+import { createEntitlements } from "./sources/git/credentials/entitlement.ts";
 import { removeLeftKeys } from "./sources/git/credentials/leftovers.ts";
 import { createDiscovery } from "./sources/git/discovery/discovery.ts";
 import { createNamedHosts } from "./sources/git/discovery/named-hosts.ts";
+import { lockFolder } from "./sources/git/folder-lock.ts";
 import { createMirrors } from "./sources/git/mirror.ts";
 import { createModSources } from "./sources/git/mod-source.ts";
 import { createRemoteStatus, createRepositoryProbe } from "./sources/git/probe.ts";
@@ -47,7 +49,11 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const { events, log, store, egress, dns, trust } = parts;
   const clock = systemClock;
   const { upstream, fetch, privateModules } = config;
-  const folder = join(config.store.dataDir, "git");
+  const locked = lockFolder(join(config.store.dataDir, "git"));
+  const { folder } = locked;
+  if (folder !== join(config.store.dataDir, "git")) {
+    log.logger.warn({ folder }, "another process uses the git mirrors of this data folder; this one has its own");
+  }
   const http = createHttpClient({
     ca: trust.certificates,
     egress,
@@ -73,18 +79,20 @@ export function composeGit(config: Config, parts: GitParts): Source {
     patterns: [upstream.private, privateModules.patterns],
     hosts: [...privateModules.hosts, ...overrideHosts(config.git.overrides)],
   });
+  const entitlementOf = createEntitlements({ privatePatterns, overrides: config.git.overrides });
   const status = createRemoteStatus({ http, isNamedHost });
   const credentials = createCredentials({ rules: privateModules.credentials, env: process.env, http, clock });
   const keyFolder = join(folder, "keys");
   const readAccess = gitAccess(credentials, keyFolder);
+  const readHttp = httpCredentials(credentials);
   const prepared = prepareOnce(() =>
     onDisk("the folder of the git mirrors cannot be written", () => prepare({ folder, keyFolder, trust })),
   );
   const addressesOf = createAddressGuard({ dns, egress });
   const access = createGuardedAccess({
-    access: async (url) => {
+    access: async (url, entitlement) => {
       await prepared();
-      return readAccess(url);
+      return readAccess(url, entitlement);
     },
     isNamedHost,
     addressesOf,
@@ -105,7 +113,10 @@ export function composeGit(config: Config, parts: GitParts): Source {
     maxWaitMs: fetch.clientWaitMs,
     fetchTimeoutMs: config.git.fetchTimeoutMs,
     refsTtlMs: config.git.refsTtlMs,
+    isAhead: true,
     keepUnusedMs: config.git.keepMirrorsMs === 0 ? undefined : config.git.keepMirrorsMs,
+    maxBytes: config.git.maxSizeBytes === 0 ? undefined : config.git.maxSizeBytes,
+    maxFetchBytes: config.git.maxFetchSizeBytes === 0 ? undefined : config.git.maxFetchSizeBytes,
   });
   const archiver = createArchiver({
     git,
@@ -122,10 +133,12 @@ export function composeGit(config: Config, parts: GitParts): Source {
     // The first that matches counts.
     overrides: [...privateModules.overrides, ...config.git.overrides],
     privatePatterns,
+    entitlementOf,
     insecurePatterns: config.git.insecure,
     govcs: config.git.vcs,
     times: { ttlMs: config.git.discoveryTtlMs },
-    credentials: httpCredentials(credentials),
+    // A page is asked for by the import path, and for it.
+    credentials: (url) => readHttp(url, entitlementOf(`${url.host}${url.pathname}`.replace(/\/$/, ""), url.href)),
   });
   const proxies = createModSources({
     http,
@@ -134,9 +147,10 @@ export function composeGit(config: Config, parts: GitParts): Source {
     isNamedHost,
     queue,
     retry: { attempts: upstream.attempts },
-    credentials: httpCredentials(credentials),
+    credentials: readHttp,
   });
   if (parts.isNeeded) {
+    archiver.prepare();
     git.check().catch((error: unknown) => {
       log.logger.warn(
         { error: error instanceof Error ? error.message : String(error) },
@@ -151,7 +165,8 @@ export function composeGit(config: Config, parts: GitParts): Source {
     isPrivate: (modulePath) => matchPrefixPatterns(privatePatterns, modulePath),
     archiver,
     pins: createStoredPins(store),
-    openProxy: (url) => proxies.open(url),
+    entitlementOf,
+    openProxy: (url, entitlement) => proxies.open(url, entitlement),
     events,
     clock,
   });
@@ -160,6 +175,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     close: async () => {
       await Promise.all([mirrors.close(), archiver.close()]);
       await http.close();
+      locked.release();
     },
   };
 }

@@ -51,6 +51,7 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     events,
     clock: systemClock,
   });
+  verifier.prepare();
   const network = composeNetwork({ log, version, instanceId });
   const source = composeSources(config, { events, log, network, store });
   const closing: (() => Promise<void>)[] = [

@@ -196,6 +196,16 @@ export const configSchema = z.object({
       default: "30d",
       doc: "A mirror of a repository that nobody asked for so long is removed from `<data>/git`, and fetched anew when somebody does. Stored versions stay. `0s` keeps all for ever.",
     }),
+    maxSizeBytes: setting(value.size(), {
+      kind: "size",
+      default: "20GiB",
+      doc: "Disk space of all mirrors in `<data>/git`. Beyond it, those go that nobody used for longest and no request has open, and are fetched anew when somebody asks. Stored versions stay. `0B` is no limit.",
+    }),
+    maxFetchSizeBytes: setting(value.size(), {
+      kind: "size",
+      default: "8GiB",
+      doc: "What one fetch of a repository may bring. A larger one is ended while it runs, and the client is told so. `0B` is no limit.",
+    }),
     discoveryTtlMs: setting(value.duration(), {
       kind: "duration",
       default: "10m",

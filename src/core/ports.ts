@@ -397,14 +397,16 @@ export type SluiceEvent =
   | {
       readonly type: "git_fetch";
       readonly repository: string;
-      /** The names of branches and tags; single commits; or everything. */
-      readonly kind: "refs" | "tips" | "history";
+      /** The names of branches and tags; single commits; everything; or commits that nobody asked for yet. */
+      readonly kind: "refs" | "tips" | "history" | "ahead";
       /** `ok`, `damaged`, or the error's code. */
       readonly outcome: string;
       readonly durationMs: number;
     }
-  /** Nobody used it for long. */
-  | { readonly type: "git_mirror_removed"; readonly repository: string }
+  /** Nobody used it for long, or it was needed least where there is no space for all. */
+  | { readonly type: "git_mirror_removed"; readonly repository: string; readonly reason: "unused" | "space" }
+  /** It was ended where it brought more than one fetch may. */
+  | { readonly type: "git_fetch_too_large"; readonly repository: string; readonly maxBytes: number }
   | { readonly type: "git_mirror_damaged"; readonly repository: string; readonly reason: string }
   /** What is served does not change: a version stays at the commit it was first served from. */
   | {

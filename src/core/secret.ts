@@ -1,16 +1,16 @@
 import { inspect } from "node:util";
 
-/** Text that must never be printed: however it is logged, joined or serialised, `[hidden]` comes out. */
-export class Secret {
-  readonly #text: string;
+/** What must never be printed: however it is logged, joined or serialised, `[hidden]` comes out. */
+export class Secret<Value = string> {
+  readonly #value: Value;
 
-  constructor(text: string) {
-    this.#text = text;
+  constructor(value: Value) {
+    this.#value = value;
   }
 
-  /** The text itself, for the one place that sends it. */
-  reveal(): string {
-    return this.#text;
+  /** The value itself, for the one place that sends it. */
+  reveal(): Value {
+    return this.#value;
   }
 
   toString(): string {

@@ -35,14 +35,19 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "git_mirror_damaged":
       logger.error({ event: type, ...facts }, "a git mirror is damaged; it is set aside and fetched anew");
       return;
+    case "git_fetch_too_large":
+      logger.warn({ event: type, ...facts }, "a git fetch is ended: it is larger than max_fetch_size of [git] allows");
+      return;
     case "git_mirror_removed":
-      logger.info({ event: type, ...facts }, "a git mirror that nobody used for long is removed");
+      logger.info({ event: type, ...facts }, "a git mirror is removed; what was stored of it stays");
       return;
     case "tag_moved":
       logger.warn({ event: type, ...facts }, "a tag was moved to another commit; served versions stay what they are");
       return;
     case "git_fetch":
-      if (event.outcome === "ok" || event.outcome === "not_found") logger.debug({ event: type, ...facts }, type);
+      // What was fetched ahead is for nobody yet, and may be given up for somebody.
+      if (event.outcome === "ok" || event.outcome === "not_found" || event.kind === "ahead")
+        logger.debug({ event: type, ...facts }, type);
       else logger.warn({ event: type, ...facts }, "a git fetch failed");
       return;
     case "sum_checked":

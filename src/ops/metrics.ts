@@ -62,13 +62,13 @@ export function createMetrics(options: MetricsOptions) {
     }),
     gitFetches: new Counter({
       name: "sluice_git_fetches_total",
-      help: "Looks at git hosts by what was fetched (refs, tips, history) and outcome: ok or an error code.",
+      help: "Looks at git hosts by what was fetched (refs, tips, history, ahead) and outcome: ok or an error code.",
       labelNames: ["kind", "outcome"],
       registers: [registry],
     }),
     gitAlarms: new Counter({
       name: "sluice_git_alarms_total",
-      help: "Tags that were moved after a version was served, and mirrors that were found damaged.",
+      help: "Tags that were moved after a version was served, mirrors that were found damaged, and fetches that were too large.",
       labelNames: ["type"],
       registers: [registry],
     }),
@@ -191,6 +191,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.gitFetches.labels(event.kind, event.outcome).inc();
       return;
     case "git_mirror_damaged":
+    case "git_fetch_too_large":
     case "tag_moved":
       metrics.gitAlarms.labels(event.type).inc();
       return;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeText, fields, hasText, isPrintable, quoteShort, trimSpace } from "./go-text.ts";
+import { decodeText, fields, hasText, quoteShort, trimSpace } from "./go-text.ts";
 
 describe("trimSpace", () => {
   test.each([
@@ -26,19 +26,6 @@ describe("fields", () => {
 
 test("decodeText keeps a byte order mark and replaces what is no UTF-8", () => {
   expect(decodeText(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61, 0xff))).toBe("\ufeffa\ufffd");
-});
-
-test.each([
-  ["a", true],
-  [" ", true],
-  ["é", true],
-  ["☺", true],
-  ["\u00a0", false],
-  ["\ufeff", false],
-  ["\0", false],
-  ["\n", false],
-])("isPrintable(%j) is %s", (character, expected) => {
-  expect(isPrintable(character)).toBe(expected);
 });
 
 describe("quoteShort", () => {

@@ -7,7 +7,6 @@ const space = "\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f
 const spaces = new RegExp(`[${space}]+`, "g");
 const spaceCharacter = new RegExp(`^[${space}]$`);
 const nonSpace = new RegExp(`[^${space}]`);
-const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
 /** Decodes UTF-8 as Go reads it: a byte order mark stays, an invalid sequence becomes U+FFFD. */
 export function decodeText(input: Uint8Array | string): string {
@@ -31,11 +30,6 @@ export function fields(text: string): string[] {
 /** Whether the text has anything but space. */
 export function hasText(text: string): boolean {
   return nonSpace.test(text);
-}
-
-/** Go's `unicode.IsPrint` of one character. The Unicode tables may be a version apart. */
-export function isPrintable(character: string): boolean {
-  return printable.test(character);
 }
 
 /** `%q` of at most the first `maxLength` characters, so that a message can name a value of unknown size and origin. */

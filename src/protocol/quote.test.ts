@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { goQuote, goQuoteChar } from "./quote.ts";
+import { goQuote, goQuoteChar, isPrintable } from "./quote.ts";
 
 // What strconv.Quote of Go answers.
 test.each([
@@ -25,4 +25,17 @@ test.each([
   ["☺", "'☺'"],
 ])("the character %j is quoted as %s", (char, quoted) => {
   expect(goQuoteChar(char)).toBe(quoted);
+});
+
+test.each([
+  ["a", true],
+  [" ", true],
+  ["é", true],
+  ["☺", true],
+  ["\u00a0", false],
+  ["\ufeff", false],
+  ["\0", false],
+  ["\n", false],
+])("isPrintable(%j) is %s", (character, expected) => {
+  expect(isPrintable(character)).toBe(expected);
 });

@@ -9,6 +9,13 @@ const shortEscapes: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
+const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+/** Go's `unicode.IsPrint` of one character. The Unicode tables may be a version apart. */
+export function isPrintable(character: string): boolean {
+  return printable.test(character);
+}
+
 /** Quotes a text as Go's `%q` does, for error messages in go's own wording. */
 export function goQuote(text: string): string {
   return `"${text.replaceAll(/[^ !#-[\]-~]/gu, (char) => (char === '"' ? '\\"' : escapeChar(char)))}"`;
@@ -24,7 +31,7 @@ function escapeChar(char: string): string {
   if (short !== undefined) return short;
   // A lone surrogate has no UTF-8; go would never see it.
   if (!char.isWellFormed()) return "\u{fffd}";
-  if (/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(char)) return char;
+  if (isPrintable(char)) return char;
   const code = char.codePointAt(0) ?? 0;
   if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
   if (code < 0x1_0000) return `\\u${code.toString(16).padStart(4, "0")}`;

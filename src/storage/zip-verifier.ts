@@ -13,6 +13,11 @@ export interface ZipVerifierOptions {
   readonly script?: URL;
 }
 
+export interface ZipVerifierThreads extends ZipVerifier {
+  /** Starts the first thread, which takes a while, ahead of its work. */
+  prepare(): void;
+}
+
 /** As a file that runs from its TypeScript source, and as emitted. */
 const ownScript = new URL(
   import.meta.url.endsWith(".ts") ? "./zip-verifier-worker.ts" : "./zip-verifier-worker.js",
@@ -25,7 +30,7 @@ const ownScript = new URL(
  *
  * Small zips go there too: handing one over costs some 50 microseconds, and even a small one can unpack to much more.
  */
-export function createZipVerifier({ workers, script = ownScript }: ZipVerifierOptions = {}): ZipVerifier {
+export function createZipVerifier({ workers, script = ownScript }: ZipVerifierOptions = {}): ZipVerifierThreads {
   return new ZipVerifierPool(workers ?? Math.max(1, availableParallelism() - 1), script);
 }
 
@@ -41,7 +46,7 @@ interface Thread {
   job: Job | undefined;
 }
 
-class ZipVerifierPool implements ZipVerifier {
+class ZipVerifierPool implements ZipVerifierThreads {
   readonly #maxThreads: number;
   readonly #script: URL;
   readonly #threads = new Set<Thread>();
@@ -59,6 +64,10 @@ class ZipVerifierPool implements ZipVerifier {
     this.#waiting.push({ request, name: `${modulePath}@${version}`, resolve, reject });
     this.#assign();
     return promise;
+  }
+
+  prepare(): void {
+    if (!this.#isClosed && this.#threads.size === 0) this.#startThread().worker.unref();
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-u
 import { buildRepo, type RepoDescription } from "../support/git-repos.ts";
 import { type GitRequest, type GitServer, startGitServer } from "../support/git-server.ts";
 import { createGoMachine } from "../support/go.ts";
+import { serveHttp } from "../support/loopback.ts";
 import { lacks } from "../support/needs.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
 import { lacksSsh, type SshServer, startSshServer } from "../support/ssh-server.ts";
@@ -96,6 +97,37 @@ level = "trace"
     );
     await setPassword(password);
     git.credentials = [{ username: "me", password }];
+  });
+
+  it("are not shown to a stranger whose page names their repository", async () => {
+    const web = await serveHttp((request, response) => {
+      const { host, pathname } = new URL(request.url ?? "", "http://web");
+      const page = `<meta name="go-import" content="${host}${pathname} git ${git.url}/https${pathname}.git">`;
+      response.writeHead(200, { "content-type": "text/html" }).end(page);
+    });
+    const stranger = await startSluiceProcess({
+      upstream: "direct",
+      args: ["--config", join(folder, "sluice.toml")],
+      env: {
+        HTTP_PROXY: web.url().href,
+        HTTPS_PROXY: web.url().href,
+        NO_PROXY: "127.0.0.1",
+        GOINSECURE: "stranger.example.test",
+      },
+    });
+    onTestFinished(async () => void (await stranger.stop()));
+    const ask = async (path: string): Promise<Response> => fetch(`${stranger.url}/${path}/@v/v1.0.0.info`);
+    // What is in the mirror of the private module is not for the stranger either.
+    expect((await ask("https.corp.example/https/lib")).status).toBe(200);
+    git.requests.length = 0;
+    for (const name of ["lib", "slow"]) {
+      const refused = await ask(`stranger.example.test/${name}`);
+      const says = expect.stringContaining("there is no such repository");
+      expect([refused.status, await refused.text()]).toEqual([404, says]);
+    }
+    const asked = git.requestsFor("/https/slow.git/");
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
   });
 
   it("say so when the SSH host has another key, with its fingerprint", async () => {

@@ -51,7 +51,7 @@ function basicRule(remote: string, password: SecretSource, username = "me"): Cre
 /** Lists a remote as the mirrors do, and everything that git wrote. Meanwhile `during` may look around. */
 async function listRemote(credentials: Credentials, url: string, during?: () => Promise<void>): Promise<string> {
   const folder = await temporaryFolder();
-  const git = await gitEnvironment(await credentials.forUrl(new URL(url)), { folder });
+  const git = await gitEnvironment(await credentials.forUrl(new URL(url), "all"), { folder });
   const child = spawn("git", ["ls-remote", "--", url], {
     cwd: folder,
     env: {
@@ -121,7 +121,7 @@ describe("a password", () => {
       rules: [basicRule("https://git.example/", { kind: "command", command: ["cat", file] })],
     });
     const password = async (): Promise<string | undefined> => {
-      const credential = await credentials.forUrl(url);
+      const credential = await credentials.forUrl(url, "all");
       return credential?.kind === "basic" ? credential.password.reveal() : undefined;
     };
     await writeFile(file, "first");
@@ -145,7 +145,7 @@ describe("a password", () => {
     });
     expect(seen).toContain("ls-remote");
     expect(output).toContain("refs/tags/v0.2.1");
-    const credential = await credentials.forUrl(new URL(server.url));
+    const credential = await credentials.forUrl(new URL(server.url), "all");
     const written = [seen, output, inspect(credential, { depth: 9, showHidden: true }), JSON.stringify(credential)];
     for (const text of [secret, Buffer.from(`me:${secret}`).toString("base64"), encodeURIComponent(secret)]) {
       expect(written.filter((one) => one.includes(text))).toEqual([]);
@@ -174,7 +174,7 @@ describe("a password", () => {
     [{ kind: "command", command: ["no-such-program", secret] }, "the command no-such-program: it does not exist"],
   ] as const)("that cannot be read is an error for the operator: %j", async (source, problem) => {
     const credentials = setUp({ rules: [basicRule("https://git.example/", source)] });
-    await expect(credentials.forUrl(new URL("https://git.example/a"))).rejects.toMatchObject({
+    await expect(credentials.forUrl(new URL("https://git.example/a"), "all")).rejects.toMatchObject({
       code: "upstream_refused",
       message: `the credential of [[private]] corp.example cannot be read from ${problem}`,
     });
@@ -185,7 +185,7 @@ describe("a password", () => {
       rules: [basicRule("https://git.example/", { kind: "env", name: "P" })],
       env: { P: "a\nhost=x" },
     });
-    const credential = await credentials.forUrl(new URL("https://git.example/a"));
+    const credential = await credentials.forUrl(new URL("https://git.example/a"), "all");
     await expect(gitEnvironment(credential)).rejects.toMatchObject({ code: "upstream_refused" });
   });
 });
@@ -198,7 +198,7 @@ it("what no rule is about comes from .netrc, for https only", async () => {
     env: { P: "p0", NETRC: file },
   });
   const shown = async (url: string): Promise<string> => {
-    const credential = await credentials.forUrl(new URL(url));
+    const credential = await credentials.forUrl(new URL(url), "all");
     return credential?.kind === "basic" ? `${credential.username}:${credential.password.reveal()}` : "none";
   };
   expect(await shown("https://git.example/rule/a")).toBe("me:p0");
@@ -261,7 +261,7 @@ describe("a GitHub App", () => {
     const credentials = setUp({ rules: [appRule(apiUrl)], env: { KEY: pem }, now: () => now });
     const url = new URL("https://github.com/acme/lib.git");
     const token = async (): Promise<string> => {
-      const credential = await credentials.forUrl(url);
+      const credential = await credentials.forUrl(url, "all");
       return credential?.kind === "basic" ? `${credential.username}:${credential.password.reveal()}` : "none";
     };
     expect(await Promise.all([token(), token(), token()])).toEqual(Array(3).fill("x-access-token:token-1"));
@@ -283,7 +283,9 @@ describe("a GitHub App", () => {
     async ({ appId, installationId }: { appId?: string; installationId?: string }, key, problem) => {
       const { apiUrl } = await startGitHub(() => Date.now());
       const credentials = setUp({ rules: [appRule(apiUrl, installationId, appId)], env: { KEY: key } });
-      const failure = await credentials.forUrl(new URL("https://github.com/acme/lib")).catch((error: unknown) => error);
+      const failure = await credentials
+        .forUrl(new URL("https://github.com/acme/lib"), "all")
+        .catch((error: unknown) => error);
       expect(failure).toMatchObject({ code: "upstream_refused", message: expect.stringContaining(problem) });
       expect(inspect(failure, { depth: 9 })).not.toMatch(/hunter2|BEGIN|eyJ/);
     },
@@ -364,7 +366,7 @@ it.skipIf(lacks("openssl", ["version"]))("a password is shown over TLS", async (
   const ca = join(root, "ca.pem");
   await writeFile(ca, authority.cert);
   const credentials = setUp({ rules: [basicRule(server.url, { kind: "env", name: "P" })], env: { P: secret } });
-  const { env } = await gitEnvironment(await credentials.forUrl(new URL(`${server.url}/team/lib.git`)));
+  const { env } = await gitEnvironment(await credentials.forUrl(new URL(`${server.url}/team/lib.git`), "all"));
   const child = spawn("git", ["ls-remote", "--", `${server.url}/team/lib.git`], {
     env: { ...fixtureGitEnv(), ...env, GIT_SSL_CAINFO: ca },
     stdio: ["ignore", "pipe", "ignore"],

@@ -327,13 +327,28 @@ describe.skipIf(lacksWeb)("a GOPROXY that a tag names", () => {
     });
     const location = await find("a.vanity.test/m");
     expect(location).toEqual({ vcs: "mod", url: "https://mod.vanity.test/base/", root: "a.vanity.test/m" });
-    const sources = createModSources({ http, clock, events: { emit: () => undefined }, isNamedHost: () => false });
-    const source = sources.open(location.url);
+    const shown: string[] = [];
+    const sources = createModSources({
+      http,
+      clock,
+      events: { emit: () => undefined },
+      isNamedHost: () => false,
+      credentials: async (_url, entitlement) => {
+        shown.push(entitlement);
+        return undefined;
+      },
+    });
+    const source = sources.open(location.url, "none");
     expect(source.name).toBe("https://mod.vanity.test/base");
-    expect(sources.open(location.url)).toBe(source);
+    expect(sources.open(location.url, "none")).toBe(source);
     expect((await fetchBytes(source, "a.vanity.test/m/@v/list")).toString()).toBe("v1.0.0\n");
     expect(await failureOf(fetchBytes(source, "a.vanity.test/m/@v/v1.0.0.mod"))).toMatchObject({ code: "not_found" });
-    const inside = sources.open("https://127.0.0.1/base");
+    expect(new Set(shown)).toEqual(new Set(["none"]));
+    const entitled = sources.open(location.url, "all");
+    expect(entitled).not.toBe(source);
+    await fetchBytes(entitled, "a.vanity.test/m/@v/list");
+    expect(shown.at(-1)).toBe("all");
+    const inside = sources.open("https://127.0.0.1/base", "none");
     expect(await failureOf(fetchBytes(inside, "a.vanity.test/m/@v/list"))).toMatchObject({ code: "upstream_refused" });
   });
 });

@@ -69,6 +69,7 @@ test("many questions at a time are so many processes only, and one that finds no
   let started = 0;
   const git: GitCommand = {
     check: async () => undefined,
+    start: () => Promise.reject(new Error("nothing here is asked of a repository on the disk")),
     run: () =>
       new Promise((resolve) => {
         started += 1;

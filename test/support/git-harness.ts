@@ -11,7 +11,8 @@ import { hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { type Archiver, createArchiver } from "../../src/sources/git/archive.ts";
 import { createGitCommand } from "../../src/sources/git/command.ts";
 import { createMirrors, type Mirrors } from "../../src/sources/git/mirror.ts";
-import type { GitAccess } from "../../src/sources/git/remote-host.ts";
+import type { AccessRemote } from "../../src/sources/git/credentials/access.ts";
+import type { EntitlementOf } from "../../src/sources/git/credentials/entitlement.ts";
 import type { Pins } from "../../src/sources/git/pins.ts";
 import { createGitSource } from "../../src/sources/git/source.ts";
 
@@ -26,10 +27,14 @@ export interface GitPlace {
 export interface GitHarnessOptions {
   readonly places: readonly GitPlace[];
   readonly folder?: string;
-  readonly access?: (url: string) => Promise<GitAccess>;
+  readonly access?: AccessRemote;
+  readonly entitlementOf?: EntitlementOf;
   readonly refsTtlMs?: number;
   readonly fetchTimeoutMs?: number;
   readonly keepUnusedMs?: number;
+  readonly maxBytes?: number;
+  readonly maxFetchBytes?: number;
+  readonly isAhead?: boolean;
   readonly clock?: Clock;
   readonly pins?: Pins;
   /** In place of git. */
@@ -80,6 +85,9 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     fetchTimeoutMs: options.fetchTimeoutMs ?? 60_000,
     refsTtlMs: options.refsTtlMs ?? 10_000,
     keepUnusedMs: options.keepUnusedMs,
+    maxBytes: options.maxBytes,
+    maxFetchBytes: options.maxFetchBytes,
+    isAhead: options.isAhead,
   });
   const archiver: Archiver = createArchiver({ git, folder: join(folder, "tmp"), concurrency: 2, timeoutMs: 60_000 });
   const source = createGitSource({
@@ -87,6 +95,7 @@ export async function createGitHarness(options: GitHarnessOptions): Promise<GitH
     discovery: { find: async (modulePath) => findPlace(options.places, modulePath) },
     mirrors,
     isPrivate: options.isPrivate,
+    entitlementOf: options.entitlementOf,
     archiver,
     pins: options.pins ?? createMemoryPins(),
     openProxy: () => {

@@ -17,6 +17,10 @@ export function lacksSsh(): boolean {
 export interface SshServerOptions {
   /** Folder of the repositories: `<root>/team/a.git` is served as `/team/a.git`. */
   readonly root: string;
+  /** What is said on standard error where there is no repository, `%s` being its path. Default: git's own words. */
+  readonly absent?: string;
+  /** The same for single paths, whatever is there: `{ "team/a.git": "…" }`. */
+  readonly refused?: Readonly<Record<string, string>>;
 }
 
 /** Real sshd on loopback, where one key may run `git-upload-pack` and nothing else. */
@@ -43,7 +47,7 @@ export interface SshServer {
   close(): Promise<void>;
 }
 
-export async function startSshServer({ root }: SshServerOptions): Promise<SshServer> {
+export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-sshd-"));
   const file = (name: string): string => join(folder, name);
   for (const name of ["host", "other-host", "user", "stranger"]) makeKey(file(name));
@@ -52,7 +56,7 @@ export async function startSshServer({ root }: SshServerOptions): Promise<SshSer
   let connections = 0;
 
   await writeFile(file("commands"), "");
-  await writeFile(file("serve"), serveScript(root, file("commands")), { mode: 0o755 });
+  await writeFile(file("serve"), serveScript(options, file("commands")), { mode: 0o755 });
   await chmod(file("serve"), 0o755);
   await writeFile(
     file("authorized_keys"),
@@ -128,7 +132,9 @@ export async function startSshServer({ root }: SshServerOptions): Promise<SshSer
 }
 
 /** Runs instead of what the client sent, which it finds in a variable: `git-upload-pack '/team/a.git'`. */
-function serveScript(root: string, log: string): string {
+function serveScript({ root, absent, refused = {} }: SshServerOptions, log: string): string {
+  const refusals = Object.entries(refused).map(([path, words]) => `'${path}') ${refusal(words)} ;;`);
+  const absence = absent === undefined ? "" : `test -d '${root}/'"$path" || { ${refusal(absent)}; }`;
   return `#!/bin/sh
 printf '%s\\n' "$SSH_ORIGINAL_COMMAND" >>'${log}'
 case "$SSH_ORIGINAL_COMMAND" in
@@ -138,9 +144,19 @@ case "$SSH_ORIGINAL_COMMAND" in
 esac
 path=\${SSH_ORIGINAL_COMMAND#"git-upload-pack '"}
 path=\${path%"'"}
+path=\${path#/}
+case "$path" in
+${refusals.join("\n")}
+esac
+${absence}
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
-exec git upload-pack -- '${root}/'"\${path#/}"
+exec git upload-pack -- '${root}/'"$path"
 `;
+}
+
+function refusal(words: string): string {
+  const format = `${words}\n`.replaceAll("'", "'\\''");
+  return `printf '${format}' "$path" >&2; exit 1`;
 }
 
 function makeKey(file: string): void {

@@ -1,5 +1,5 @@
-import { hasText, isPrintable } from "../go-text.ts";
-import { goQuoteChar } from "../quote.ts";
+import { hasText } from "../go-text.ts";
+import { goQuoteChar, isPrintable } from "../quote.ts";
 import { SyntaxProblem } from "./problem.ts";
 import type { Position } from "./problem.ts";
 

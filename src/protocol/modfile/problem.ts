@@ -1,5 +1,5 @@
 import { ProtocolError } from "../error.ts";
-import { isPrintable } from "../go-text.ts";
+import { isPrintable } from "../quote.ts";
 
 /** A place in a go.mod. Offsets are in UTF-16 units of the decoded text. */
 export interface Position {

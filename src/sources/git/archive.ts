@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
@@ -6,11 +7,13 @@ import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { type GitCommand, GitError } from "./command.ts";
+import { createLimit } from "./limit.ts";
 import { archivePrefix } from "./module-files.ts";
+import type { PackedFiles } from "./module-tree.ts";
 import { onDisk } from "./prepare-once.ts";
 import { Refusal } from "./resolve/refusal.ts";
 import { ZipThreads } from "./zip-threads.ts";
-import type { ZipAnswer } from "./zip-worker.ts";
+import type { ZipAnswer, ZipOrder } from "./zip-worker.ts";
 
 export interface ArchiverOptions {
   readonly git: GitCommand;
@@ -33,18 +36,21 @@ export interface ArchiveRequest {
   readonly dir: string;
   /** Of the repository's root, for a module in a folder. */
   readonly license: Uint8Array | undefined;
+  /** The files of the module, where they can be had without an archive. Called when their turn has come. */
+  readonly files?: (() => Promise<PackedFiles | undefined>) | undefined;
 }
 
-/** A zip on disk. Whoever got it disposes of it. */
+/** Whoever got it disposes of it. */
 export interface ArchivedZip {
-  readonly file: string;
   readonly size: number;
+  /** Once. */
+  bytes(): AsyncIterable<Uint8Array>;
   dispose(): Promise<void>;
 }
 
 /**
- * Makes module zips of commits, on threads of their own, so that a large one holds nobody up. Modules of one commit that wait
- * for their turn are made of one archive.
+ * Makes module zips of commits, on threads of their own, so that a large one holds nobody up. A small module is made of its files;
+ * others of archives, and those of one commit that wait for their turn of one archive.
  */
 export interface Archiver {
   /** Throws `Refusal` when go would make no zip of it: names that no module may have, or too much of it. */
@@ -67,6 +73,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
   const { git, folder, concurrency, timeoutMs, maxArchiveBytes = defaultMaxArchiveBytes } = options;
   const threads = new ZipThreads(concurrency);
   const closing = new AbortController();
+  const withFiles = createLimit(2 * concurrency);
   const waiting: Waiting[] = [];
   const running = new Set<Promise<void>>();
   // What a Sluice that was killed left.
@@ -74,14 +81,12 @@ export function createArchiver(options: ArchiverOptions): Archiver {
 
   return {
     async zip(request, signal) {
-      const result = Promise.withResolvers<ArchivedZip>();
-      waiting.push({ request, result });
-      setImmediate(startNext);
+      const made = make(request);
       try {
-        return await waitUnlessAborted(result.promise, signal);
+        return await waitUnlessAborted(made, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
-        result.promise.then(
+        made.then(
           (zip) => zip.dispose(),
           () => undefined,
         );
@@ -95,6 +100,26 @@ export function createArchiver(options: ArchiverOptions): Archiver {
       await Promise.all([cleaned, ...running]);
     },
   };
+
+  async function make(request: ArchiveRequest): Promise<ArchivedZip> {
+    const zip = await withFiles(() => makeOfFiles(request));
+    if (zip !== undefined) return zip;
+    const result = Promise.withResolvers<ArchivedZip>();
+    waiting.push({ request, result });
+    setImmediate(startNext);
+    return result.promise;
+  }
+
+  async function makeOfFiles(request: ArchiveRequest): Promise<ArchivedZip | undefined> {
+    closing.signal.throwIfAborted();
+    const packed = await request.files?.();
+    if (packed === undefined) return undefined;
+    const [answer] = await threads.run({ packed, orders: [orderOf(request)] });
+    closing.signal.throwIfAborted();
+    if (answer?.kind !== "made" || answer.zip === undefined) throw failureOf(answer);
+    const { zip } = answer;
+    return { size: zip.length, bytes: () => once(zip), dispose: async () => undefined };
+  }
 
   function startNext(): void {
     while (running.size < concurrency && waiting.length > 0) {
@@ -132,13 +157,17 @@ export function createArchiver(options: ArchiverOptions): Archiver {
         archive,
         group.map(({ request }) => request),
       );
-      const orders = group.map(({ request }, index) => ({ ...request, target: targets[index] ?? "" }));
+      const orders = group.map(({ request }, index) => ({ ...orderOf(request), target: targets[index] ?? "" }));
       const answers = await threads.run({ archive, orders });
       for (const [index, { result }] of group.entries()) {
         const target = targets[index] ?? "";
         const answer = answers[index];
         if (answer?.kind === "made") {
-          result.resolve({ file: target, size: answer.size, dispose: () => rm(target, { force: true }) });
+          result.resolve({
+            size: answer.size,
+            bytes: () => createReadStream(target),
+            dispose: () => rm(target, { force: true }),
+          });
         } else {
           await rm(target, { force: true });
           result.reject(failureOf(answer));
@@ -173,9 +202,18 @@ function takeGroup(waiting: Waiting[]): Waiting[] {
   return group;
 }
 
-function failureOf(answer: Exclude<ZipAnswer, { kind: "made" }> | undefined): Error {
+function orderOf({ modulePath, version, dir, license }: ArchiveRequest): ZipOrder {
+  return { modulePath, version, dir, license };
+}
+
+async function* once(zip: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield zip;
+}
+
+function failureOf(answer: ZipAnswer | undefined): Error {
   if (answer?.kind === "refused") return new Refusal(answer.message);
-  const isDisk = answer?.code !== undefined && /^E[A-Z]+$/.test(answer.code);
-  const message = `a zip could not be made: ${answer?.message ?? "no answer"}`;
+  const failed = answer?.kind === "failed" ? answer : undefined;
+  const isDisk = failed?.code !== undefined && /^E[A-Z]+$/.test(failed.code);
+  const message = `a zip could not be made: ${failed?.message ?? "no answer"}`;
   return new SluiceError(isDisk ? "storage_failed" : "internal", message);
 }

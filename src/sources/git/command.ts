@@ -32,6 +32,8 @@ export interface GitRun {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** The scheme of the remote that may be talked to; without one, git may talk to nobody. */
   readonly scheme?: string | undefined;
+  /** It is no work of a request, and whoever runs it sees to it that there are few at a time. */
+  readonly isUpkeep?: boolean | undefined;
   readonly input?: string | undefined;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -43,10 +45,26 @@ export interface GitRun {
   readonly onStart?: ((pid: number) => void) | undefined;
 }
 
+export interface GitServiceRun extends Pick<GitRun, "args" | "gitDir" | "signal"> {
+  readonly onOutput: (chunk: Buffer) => void;
+  /** It has ended; with this for those who wait for it yet. */
+  readonly onEnd: (error: unknown) => void;
+}
+
+/** A git that is asked one thing after the other. */
+export interface GitService {
+  write(input: string): void;
+  /** Nothing more will be asked. */
+  end(): void;
+  kill(why: GitFailure): void;
+}
+
 /** The one way to start git: no prompts, no hooks, no settings of the machine, bounded time and output, its whole group ended. */
 export interface GitCommand {
   /** Standard output. Fails with `GitError`, or as the signal says. */
   run(run: GitRun): Promise<Buffer>;
+  /** Starts one that goes on until it is ended. It talks to no remote. Fails when it cannot be started. */
+  start(run: GitServiceRun): Promise<GitService>;
   /** Fails with `upstream_failed` when there is no git, or one older than 2.39. Asked once, as long as the answer is yes. */
   check(): Promise<void>;
 }
@@ -92,7 +110,11 @@ export function createGitCommand(options: GitCommandOptions): GitCommand {
       await prepared();
       const start = (): Promise<Buffer> =>
         runProcess({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
-      return run.scheme === undefined ? local(start) : start();
+      return run.scheme === undefined && run.isUpkeep !== true ? local(start) : start();
+    },
+    async start(run) {
+      await prepared();
+      return startService({ executable, cwd: options.home }, run, { ...base, ...environmentOf(run, options) });
     },
     check: checked,
   };
@@ -136,7 +158,10 @@ function baseEnvironment({ home, env, caFile }: GitCommandOptions, configFile: s
   return base;
 }
 
-function environmentOf(run: GitRun, options: GitCommandOptions): Record<string, string> {
+function environmentOf(
+  run: Pick<GitRun, "env" | "gitDir" | "scheme">,
+  options: GitCommandOptions,
+): Record<string, string> {
   const env: Record<string, string> = { ...run.env };
   if (run.gitDir !== undefined) env["GIT_DIR"] = run.gitDir;
   env["GIT_ALLOW_PROTOCOL"] = allowedProtocols(run.scheme, options.allowFileProtocol === true);
@@ -226,6 +251,44 @@ function runProcess({ executable, cwd }: Program, run: GitRun, env: Record<strin
     child.stdin?.on("error", () => undefined);
     child.stdin?.end(run.input ?? "");
   });
+}
+
+async function startService(
+  { executable, cwd }: Program,
+  { args, signal, onOutput, onEnd }: GitServiceRun,
+  env: Record<string, string>,
+): Promise<GitService> {
+  const [name = ""] = args;
+  if (signal.aborted) throw givenUp(signal, `git ${name}`);
+  const child = start({ executable, cwd }, args, env);
+  const { pid } = child;
+  let failure: GitFailure = "exit";
+  let stderr = "";
+  const kill = (): void => killGroup(pid, "SIGKILL");
+  signal.addEventListener("abort", kill, { once: true });
+  const end = (error: unknown): void => {
+    signal.removeEventListener("abort", kill);
+    onEnd(error);
+  };
+  child.once("error", (cause) => end(notStarted(executable, cause)));
+  child.stdout?.on("data", onOutput);
+  child.stderr?.on("data", (chunk: Buffer) => {
+    if (stderr.length < maxStderrBytes) stderr += chunk.toString("utf8").slice(0, maxStderrBytes);
+  });
+  child.once("close", (code) => {
+    if (signal.aborted) end(givenUp(signal, `git ${name}`));
+    else end(new GitError(failure, name, { exitCode: code ?? undefined, stderr: redactText(stderr.trim()) }));
+  });
+  // One that has ended reads nothing more; `close` tells.
+  child.stdin?.on("error", () => undefined);
+  return {
+    write: (input) => void child.stdin?.write(input),
+    end: () => void child.stdin?.end(),
+    kill(why) {
+      failure = why;
+      kill();
+    },
+  };
 }
 
 /** Some of what goes wrong is thrown, some is an event. */

@@ -12,14 +12,19 @@ export interface FailureContext {
 const meanings: readonly (readonly [RegExp, keyof typeof outcomes])[] = [
   [/no space left on device|disk quota exceeded|file too large|read-only file system/i, "disk"],
   [/host key verification failed|remote host identification has changed|no .* host key is known/i, "hostKey"],
+  // The group of a repository has none of its own.
+  [/invalid repository (path|syntax)/i, "absent"],
+  // Gitolite says one and the same of what is not there and of what it does not show: that is no "no".
+  [/\bDENIED by (fallthru|refex|default)|is not authorized to (read|access)/i, "refused"],
   [
     /authentication failed|could not read (username|password)|permission denied \((publickey|password|keyboard)|http basic: access denied|returned error: (401|403|407)|terminal prompts disabled|invalid credentials|access denied/i,
     "refused",
   ],
   [
-    /repository not found|repository '.*' not found|repository .*does not exist|returned error: (404|410)|does not appear to be a git repository|project you were looking for could not be found|no such repository/i,
+    /repository not found|repository '.*' not found|cannot find repository|repository .*does not exist|no repository ".*" exists|returned error: (404|410)|does not appear to be a git repository|(project|group|namespace) you were looking for could not be found|no such repository/i,
     "absent",
   ],
+  [/not valid: is this a git repository|unable to update url base from redirection/i, "page"],
   [/transport '.*' not allowed|protocol '.*' not allowed|unsupported protocol/i, "protocol"],
   [/timed out|operation too slow|timeout was reached/i, "timeout"],
 ];
@@ -29,6 +34,7 @@ const outcomes = {
   hostKey: "upstream_refused",
   refused: "upstream_refused",
   absent: "not_found",
+  page: "upstream_refused",
   protocol: "upstream_refused",
   timeout: "upstream_timeout",
 } as const;
@@ -83,7 +89,7 @@ export async function hostKeyFailure(
 
 function sentenceOf(meaning: keyof typeof outcomes, hasCredential: boolean, error: GitError): string {
   if (meaning === "refused" && !hasCredential) {
-    return "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule";
+    return "the host asks for credentials, and Sluice has none for it; give it one with a [[private]] rule that matches the module path";
   }
   if (meaning === "protocol") return `${reasonOf(error)}; Sluice speaks https and ssh to git hosts`;
   return sentences[meaning];
@@ -95,6 +101,7 @@ const sentences = {
     "the host's SSH key is not the known one, so that nothing was sent; compare its fingerprint and put it into the known hosts file",
   refused: "the host refuses Sluice's credential for it; check that it is valid and may read this repository",
   absent: "the host says that there is no such repository",
+  page: "the host answers with a web page, perhaps to log in, and not as a git repository; check the address and the credential",
   timeout: "the host did not answer in time",
 } as const;
 

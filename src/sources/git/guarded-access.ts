@@ -1,9 +1,10 @@
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError, type GitRun } from "./command.ts";
+import type { AccessRemote } from "./credentials/access.ts";
 import type { GitAccess } from "./remote-host.ts";
 
 export interface GuardedAccessOptions {
-  readonly access: (url: string) => Promise<GitAccess>;
+  readonly access: AccessRemote;
   /** Hosts that may have an address within this network, of `createNamedHosts`. */
   readonly isNamedHost: (hostname: string) => boolean;
   /** Of `createAddressGuard`: fails for a host with an address within this network. */
@@ -18,13 +19,13 @@ type Setting = readonly [key: string, value: string];
  * Access to hosts that a client or a stranger named. Git would resolve their names itself, and follow a redirect to anywhere: it is
  * told the addresses that were checked, and to follow none. Hosts that the configuration names are accessed as they are.
  */
-export function createGuardedAccess(options: GuardedAccessOptions): (url: string) => Promise<GitAccess> {
+export function createGuardedAccess(options: GuardedAccessOptions): AccessRemote {
   const { access, isNamedHost, addressesOf } = options;
-  return async (url) => {
+  return async (url, entitlement) => {
     const remote = URL.parse(url);
-    if (remote === null || isNamedHost(remote.hostname)) return access(url);
+    if (remote === null || isNamedHost(remote.hostname)) return access(url, entitlement);
     const settings = settingsFor(remote, await addressesOf(remote));
-    const given = await access(url);
+    const given = await access(url, entitlement);
     return {
       ...given,
       env: withSettings(given.env, settings, remote),

@@ -1,95 +1,98 @@
+import { posix } from "node:path";
 import { LRUCache } from "lru-cache";
+import type { GitObject } from "./batch-output.ts";
 import { type GitCommand, GitError } from "./command.ts";
+import { type PackedFiles, readModuleTree } from "./module-tree.ts";
+import type { ObjectReader } from "./object-reader.ts";
 import type { GitCommit } from "./resolve/repo.ts";
+import { parseTree } from "./tree.ts";
 
 const timeoutMs = 120_000;
-const maxBlobBytes = 32 * 1024 * 1024;
 const maxRememberedBlobBytes = 256 * 1024;
+
+export interface LocalRepoOptions {
+  readonly git: GitCommand;
+  readonly folder: string;
+  /** Of the folder. */
+  readonly reader: ObjectReader;
+  readonly closing: AbortSignal;
+}
 
 /** What is in a mirror's folder. Every answer is for ever, as it is by hash, but those about refs. */
 export class LocalRepo {
-  readonly #git: GitCommand;
-  readonly #folder: string;
-  #gathered: Gathered<GitObject> | undefined;
-  readonly #gatheredPaths = new Map<string, Gathered<Uint8Array>>();
-  /** By commit, the latest read that was planned. */
-  readonly #readingPaths = new Map<string, Promise<unknown>>();
+  readonly #parts: LocalRepoOptions;
   readonly #commits = new LRUCache<string, GitCommit>({ max: 2_000 });
   readonly #blobs = new LRUCache<string, { readonly content: Uint8Array | undefined }>({
     maxSize: 1024 * 1024,
     sizeCalculation: ({ content }) => 200 + (content?.length ?? 0),
   });
 
-  constructor(git: GitCommand, folder: string) {
-    this.#git = git;
-    this.#folder = folder;
+  constructor(parts: LocalRepoOptions) {
+    this.#parts = parts;
+  }
+
+  /** Something will be asked soon. */
+  prepare(): void {
+    this.#parts.reader.prepare();
+  }
+
+  /** Resolves when everybody knows what they asked until now. */
+  async answered(): Promise<void> {
+    await this.#parts.reader.answered();
+    await new Promise(setImmediate);
+  }
+
+  /** Nothing of it is used any more, or its files were changed by others. */
+  end(): Promise<void> {
+    return this.#parts.reader.end();
   }
 
   /** By full hash, which may be one of a tag object, or by the beginning of it. Undefined when there is no such commit here. */
-  async commit(hash: string, signal: AbortSignal): Promise<GitCommit | undefined> {
+  async commit(hash: string): Promise<GitCommit | undefined> {
     const known = this.#commits.get(hash);
     if (known !== undefined) return known;
-    const object = await this.#readTogether(`${hash}^{commit}`, signal);
+    const [object] = await this.#parts.reader.read([`${hash}^{commit}`]);
     if (object?.type !== "commit") return undefined;
-    const commit = { hash: object.hash, time: committerTime(object.content) };
+    const commit = { hash: object.hash, time: committerTime(contentOf(object)) };
     this.#commits.set(object.hash, commit);
     return commit;
   }
 
   /** Whether there is an object of this hash, whatever it is. */
-  async has(hash: string, signal: AbortSignal): Promise<boolean> {
-    const output = await this.#run(["cat-file", "--batch-check"], signal, `${hash}\n`);
-    return !output.toString("utf8").trimEnd().endsWith(" missing");
+  async has(hash: string): Promise<boolean> {
+    const [object] = await this.#parts.reader.read([hash]);
+    return object !== undefined;
   }
 
-  async blobs(
-    commit: string,
-    paths: readonly string[],
-    signal: AbortSignal,
-  ): Promise<readonly (Uint8Array | undefined)[]> {
+  async blobs(commit: string, paths: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
     const known = paths.map((path) => this.#blobs.get(`${commit}:${path}`));
     if (known.every((blob) => blob !== undefined)) return known.map(({ content }) => content);
-    // The modules of one repository are often asked for together, and then one process answers for all.
-    const gathered = this.#gatheredPaths.get(commit) ?? this.#gatherPaths(commit, signal);
-    for (const path of paths) gathered.names.add(path);
-    const found = await gathered.objects;
-    return paths.map((path) => found.get(path));
+    const objects = await this.#parts.reader.read(paths.map((path) => `${commit}:${path}`));
+    return Promise.all(
+      paths.map(async (path, index) => {
+        const object = objects[index];
+        if (object === undefined) await this.#checkAbsent(commit, path);
+        const content = object?.type === "blob" ? contentOf(object) : undefined;
+        if ((content?.length ?? 0) <= maxRememberedBlobBytes) this.#blobs.set(`${commit}:${path}`, { content });
+        return content;
+      }),
+    );
   }
 
-  /** Who comes while files of the commit are read is gathered for the next process. */
-  #gatherPaths(commit: string, signal: AbortSignal): Gathered<Uint8Array> {
-    const names = new Set<string>();
-    const turn = this.#readingPaths.get(commit) ?? new Promise<unknown>(setImmediate);
-    const objects = turn.then(async () => {
-      this.#gatheredPaths.delete(commit);
-      const found = await this.#readFiles(commit, [...names], signal);
-      for (const [path, content] of found) {
-        if ((content?.length ?? 0) <= maxRememberedBlobBytes) this.#blobs.set(`${commit}:${path}`, { content });
-      }
-      return found;
-    });
-    const gathered = { names, objects };
-    this.#gatheredPaths.set(commit, gathered);
-    const done = objects.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#readingPaths.set(commit, done);
-    void done.then(() => {
-      if (this.#readingPaths.get(commit) === done) this.#readingPaths.delete(commit);
-    });
-    return gathered;
+  /** The files of a module, where they can be had without `git archive`. */
+  moduleTree(commit: string, dir: string): Promise<PackedFiles | undefined> {
+    return readModuleTree(this.#parts.reader, { commit, dir });
   }
 
   /** By the tags that were here at the last fetch of everything. */
-  async tagsMerged(commit: string, signal: AbortSignal): Promise<readonly string[]> {
-    const output = await this.#run(["for-each-ref", "--format=%(refname)", `--merged=${commit}`, "refs/tags/"], signal);
+  async tagsMerged(commit: string): Promise<readonly string[]> {
+    const output = await this.#run(["for-each-ref", "--format=%(refname)", `--merged=${commit}`, "refs/tags/"]);
     return lines(output).map((name) => name.slice("refs/tags/".length));
   }
 
-  async isAncestor(ancestor: string, commit: string, signal: AbortSignal): Promise<boolean> {
+  async isAncestor(ancestor: string, commit: string): Promise<boolean> {
     try {
-      await this.#run(["merge-base", "--is-ancestor", ancestor, commit], signal);
+      await this.#run(["merge-base", "--is-ancestor", ancestor, commit]);
       return true;
     } catch (error) {
       if (error instanceof GitError && error.exitCode === 1) return false;
@@ -98,7 +101,7 @@ export class LocalRepo {
   }
 
   /** Whether a branch or tag has it in its history, as of the last fetch of everything. */
-  async isReachable(commit: string, signal: AbortSignal): Promise<boolean> {
+  async isReachable(commit: string): Promise<boolean> {
     const args = [
       "for-each-ref",
       "--count=1",
@@ -107,96 +110,35 @@ export class LocalRepo {
       "refs/heads/",
       "refs/tags/",
     ];
-    return lines(await this.#run(args, signal)).length > 0;
+    return lines(await this.#run(args)).length > 0;
   }
 
-  /** Of what git does not find the tree is asked: of a file that is not there and one that is lost, only the first is an answer. */
-  async #readFiles(
-    commit: string,
-    paths: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Map<string, Uint8Array | undefined>> {
-    const objects = await this.#read(
-      paths.map((path) => `${commit}:${path}`),
-      signal,
-    );
-    const missing = paths.filter((_, index) => objects[index] === undefined);
-    if (missing.length > 0) await this.#checkNoBlob(commit, missing, signal);
-    return new Map(
-      paths.map((path, index) => {
-        const object = objects[index];
-        return [path, object?.type === "blob" ? object.content : undefined];
-      }),
-    );
+  /** The tree is asked of what git does not find: of a file that is not there and one that is lost, only the first is an answer. */
+  async #checkAbsent(commit: string, path: string): Promise<void> {
+    const dir = posix.dirname(path);
+    const parent = dir === "." ? "" : dir;
+    const [tree] = await this.#parts.reader.read([`${commit}:${parent}`]);
+    if (tree === undefined && parent !== "") return this.#checkAbsent(commit, parent);
+    if (tree === undefined) throw lost(`tree of ${commit}`);
+    if (tree.type !== "tree") return;
+    const entry = parseTree(contentOf(tree), tree.hash.length).find(({ name }) => name === posix.basename(path));
+    if (entry !== undefined && entry.kind !== "submodule") throw lost(`${entry.kind} ${entry.hash}`);
   }
 
-  async #checkNoBlob(commit: string, paths: readonly string[], signal: AbortSignal): Promise<void> {
-    const listing = await this.#run(["ls-tree", "-z", "--full-tree", "--end-of-options", commit, ...paths], signal);
-    for (const entry of listing.toString("utf8").split("\0")) {
-      const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
-      if (type !== "blob" || hash === undefined || path === undefined || !paths.includes(path)) continue;
-      throw new GitError("exit", "cat-file", { stderr: `missing blob ${hash}` });
-    }
-  }
-
-  /** Who asks at the same time is answered by one process. */
-  #readTogether(name: string, signal: AbortSignal): Promise<GitObject | undefined> {
-    const gathered = (this.#gathered ??= this.#gather(signal));
-    gathered.names.add(name);
-    return gathered.objects.then((objects) => objects.get(name));
-  }
-
-  #gather(signal: AbortSignal): Gathered<GitObject> {
-    const names = new Set<string>();
-    const objects = new Promise(setImmediate).then(async () => {
-      this.#gathered = undefined;
-      const list = [...names];
-      const found = await this.#read(list, signal);
-      return new Map(list.map((name, index) => [name, found[index]]));
-    });
-    return { names, objects };
-  }
-
-  async #read(names: readonly string[], signal: AbortSignal): Promise<(GitObject | undefined)[]> {
-    const input = names.map((name) => `${name}\n`).join("");
-    return parseBatch(await this.#run(["cat-file", "--batch"], signal, input), names.length);
-  }
-
-  #run(args: readonly string[], signal: AbortSignal, input?: string): Promise<Buffer> {
-    const run = { args, gitDir: this.#folder, signal, timeoutMs, maxBytes: maxBlobBytes };
-    return this.#git.run(input === undefined ? run : { ...run, input });
+  #run(args: readonly string[]): Promise<Buffer> {
+    const { git, folder, closing } = this.#parts;
+    return git.run({ args, gitDir: folder, signal: closing, timeoutMs });
   }
 }
 
-/** Questions of one moment, and what will answer all of them. */
-interface Gathered<T> {
-  readonly names: Set<string>;
-  readonly objects: Promise<ReadonlyMap<string, T | undefined>>;
+/** In git's words, so that it counts as damage. */
+function lost(what: string): GitError {
+  return new GitError("exit", "cat-file", { stderr: `missing ${what}` });
 }
 
-interface GitObject {
-  readonly hash: string;
-  readonly type: string;
-  readonly content: Buffer;
-}
-
-/** `<hash> <type> <size>`, a line end, the content, a line end; or `<name> missing`. */
-function parseBatch(output: Buffer, count: number): (GitObject | undefined)[] {
-  const objects: (GitObject | undefined)[] = [];
-  let at = 0;
-  while (objects.length < count) {
-    const end = output.indexOf(0x0a, at);
-    if (end < 0) throw new GitError("exit", "cat-file", { stderr: "missing objects in the answer" });
-    const [, hash, type, size] = /^([0-9a-f]+) (\w+) (\d+)$/.exec(output.toString("utf8", at, end)) ?? [];
-    at = end + 1;
-    if (hash === undefined || type === undefined) {
-      objects.push(undefined);
-      continue;
-    }
-    objects.push({ hash, type, content: output.subarray(at, at + Number(size)) });
-    at += Number(size) + 1;
-  }
-  return objects;
+function contentOf({ content }: GitObject): Buffer {
+  if (content === undefined) throw new GitError("too_large", "cat-file", { stderr: "" });
+  return content;
 }
 
 /** As git's `%ct`. */

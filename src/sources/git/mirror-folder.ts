@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { GitCommand } from "./command.ts";
 
 /** The attributes of a repository that go switches off, so that archives have what the commit has (SPEC §5.1). */
 const attributes = "\n* -export-subst -export-ignore\n";
@@ -9,11 +8,9 @@ const attributes = "\n* -export-subst -export-ignore\n";
 const maxSetAside = 3;
 
 export interface MirrorFolderOptions {
-  readonly git: GitCommand;
   /** Of the mirror itself. */
   readonly folder: string;
   readonly url: string;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -43,34 +40,55 @@ export async function isRepository(folder: string): Promise<boolean> {
   }
 }
 
-async function makeRepository(options: MirrorFolderOptions, objectFormat: string): Promise<void> {
-  const { git, folder, url, signal } = options;
+/** As `git init --bare` makes it (gitrepository-layout(5)), without a process, which would take longer than all of this. */
+async function makeRepository({ folder, url }: MirrorFolderOptions, objectFormat: "sha1" | "sha256"): Promise<void> {
   // Under another name until it is complete: a kill in between leaves no half mirror.
   const draft = `${folder}.new-${randomBytes(6).toString("hex")}`;
   try {
-    const args = [
-      "init",
-      "--quiet",
-      "--bare",
-      "--template=",
-      `--object-format=${objectFormat}`,
-      "--end-of-options",
-      draft,
-    ];
-    await git.run({ args, signal, timeoutMs: 30_000 });
-    await mkdir(join(draft, "info"), { recursive: true });
+    for (const name of ["info", "objects/info", "objects/pack", "refs/heads", "refs/tags"]) {
+      await mkdir(join(draft, name), { recursive: true });
+    }
+    await writeFile(join(draft, "HEAD"), "ref: refs/heads/master\n");
     await writeFile(join(draft, "info", "attributes"), attributes);
-    await appendFile(
-      join(draft, "config"),
-      `[remote "origin"]\n\turl = ${JSON.stringify(url)}\n\ttagOpt = --no-tags\n`,
-      // A machine that goes down must not leave a mirror that does not know its remote.
-      { flush: true },
-    );
+    // A machine that goes down must not leave a mirror that does not know its remote.
+    await writeFile(join(draft, "config"), configOf(url, objectFormat), { flush: true });
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
+}
+
+function configOf(url: string, objectFormat: "sha1" | "sha256"): string {
+  const isOld = objectFormat === "sha1";
+  return [
+    `[core]\n\trepositoryformatversion = ${isOld ? 0 : 1}\n\tfilemode = true\n\tbare = true\n`,
+    isOld ? "" : "[extensions]\n\tobjectformat = sha256\n",
+    `[remote "origin"]\n\turl = ${JSON.stringify(url)}\n\ttagOpt = --no-tags\n`,
+  ].join("");
+}
+
+const historyMark = "sluice-history";
+
+/** All branches and tags are here with their history, as of some moment. */
+export async function noteHistory(folder: string): Promise<void> {
+  await writeFile(join(folder, historyMark), "");
+}
+
+export async function hasHistory(folder: string): Promise<boolean> {
+  return (await exists(join(folder, historyMark))) && !(await isShallow(folder));
+}
+
+/** Some commits are here without those before them. */
+export function isShallow(folder: string): Promise<boolean> {
+  return exists(join(folder, "shallow"));
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** What a git that was killed leaves: lock files that would stop all others, and temporary files. */

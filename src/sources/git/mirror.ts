@@ -2,10 +2,18 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
-import { removeMirror, removeRemains, unusedMirrors } from "./unused-mirrors.ts";
+import type { AccessRemote } from "./credentials/access.ts";
+import type { Entitlement } from "./credentials/entitlement.ts";
+import { createLimit } from "./limit.ts";
+import { sweepMirrors } from "./mirror-sweep.ts";
+import { ObjectReaders } from "./object-reader.ts";
+import type { GitAccess } from "./remote-host.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
-export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "closing"> {
+type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "onFetched" | "closing";
+
+export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "access" | SharedOptions> {
+  readonly access: AccessRemote;
   /** Has one bare repository for each URL. */
   readonly folder: string;
   /** Repositories that are fetched at the same time. */
@@ -14,36 +22,55 @@ export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "queue" | "c
   readonly maxWaitMs: number;
   /** A mirror that nobody used for so long is removed: the store has what was served of it. Default: kept for ever. */
   readonly keepUnusedMs?: number | undefined;
+  /** On the disk, for all together: beyond it, those go that were not used for longest. Default: any. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface OpenContext extends ViewContext {
+  /** Which credentials the remote is shown. Default: none. */
+  readonly entitlement?: Entitlement | undefined;
 }
 
 /** Long-lived mirrors of repositories. One fetch per repository at a time, for any number of askers. */
 export interface Mirrors {
   /** `url` has no user info. Nothing is fetched yet. */
-  open(url: string, context: ViewContext): MirrorView;
-  /** Removes what nobody used for long. Done at the start, and from time to time. */
+  open(url: string, context: OpenContext): MirrorView;
+  /** Removes what nobody used for long, and what takes too much space. Done at the start, and from time to time. */
   sweep(): Promise<void>;
   close(): Promise<void>;
 }
 
 const maxIdle = 1_000;
+/** What nobody waits for is left undone when there is much of it. */
+const aheadLimits = { concurrency: 2, maxWaiting: 100, maxWaitMs: 30_000 };
+/** Nothing is gained by looking how large all are after every single fetch. */
+const sweepAfterFetchMs = 60_000;
 const sweepEveryMs = 6 * 3_600_000;
 
 export function createMirrors(options: MirrorsOptions): Mirrors {
-  const { clock, events, concurrency, maxWaiting, maxWaitMs, folder, keepUnusedMs } = options;
+  const { clock, concurrency, maxWaiting, maxWaitMs, folder } = options;
   const closing = new AbortController();
   const queue = createFairQueue({ clock, name: "git", concurrency, maxWaiting, maxWaitMs });
-  const mirrors = new Map<string, Mirror>();
-  const sweepOnce = async (): Promise<void> => {
-    await removeRemains(folder);
-    if (keepUnusedMs === undefined) return;
-    const before = clock.now() - keepUnusedMs;
-    const open = new Map([...mirrors].map(([url, mirror]) => [folderName(url), mirror]));
-    for (const name of await unusedMirrors(folder, before)) {
-      if (closing.signal.aborted) return;
-      const removed = await (open.get(name)?.removeUnused(before) ?? removeMirror(join(folder, name)));
-      if (removed !== undefined) events.emit({ type: "git_mirror_removed", repository: removed });
-    }
+  const aheadQueue = createFairQueue({ clock, name: "git, ahead", ...aheadLimits });
+  const readers = new ObjectReaders(options.git, closing.signal);
+  let soon: NodeJS.Timeout | undefined;
+  const onFetched = (): void => {
+    if (options.maxBytes === undefined || closing.signal.aborted) return;
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      void sweep();
+    }, sweepAfterFetchMs).unref();
   };
+  const shared = { ...options, queue, aheadQueue, readers, gcTurn: createLimit(1), onFetched, closing: closing.signal };
+  const mirrors = new Map<string, Mirror>();
+  const sweepOnce = (): Promise<void> =>
+    sweepMirrors({
+      ...options,
+      maxBytes: options.maxBytes,
+      keepUnusedMs: options.keepUnusedMs,
+      opened: () => new Map([...mirrors].map(([key, mirror]) => [folderName(key), mirror])),
+      closing: closing.signal,
+    });
   /** A disk that fails is told by those who need it. */
   let sweeping = sweepOnce().catch(() => undefined);
   const sweep = (): Promise<void> => (sweeping = sweeping.then(sweepOnce).catch(() => undefined));
@@ -51,16 +78,17 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
   timer.unref();
   return {
     sweep,
-    open(url, context) {
-      const known = mirrors.get(url);
-      const mirror =
-        known ?? new Mirror({ ...options, url, folder: join(folder, folderName(url)), queue, closing: closing.signal });
+    open(url, { entitlement = "none", ...context }) {
+      const key = mirrorKey(url, entitlement);
+      const access = (remote: string): Promise<GitAccess> => options.access(remote, entitlement);
+      const mirror = mirrors.get(key) ?? new Mirror({ ...shared, access, url, folder: join(folder, folderName(key)) });
       if (mirrors.size >= maxIdle) forgetUnused(mirrors);
-      mirrors.set(url, mirror);
+      mirrors.set(key, mirror);
       return mirror.view(context);
     },
     async close() {
       clearInterval(timer);
+      clearTimeout(soon);
       closing.abort(new SluiceError("draining", "this node is shutting down"));
       await sweeping;
       await Promise.all([...mirrors.values()].map((mirror) => mirror.settled()));
@@ -68,11 +96,16 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
   };
 }
 
-function folderName(url: string): string {
-  return createHash("sha256").update(url).digest("hex");
+/** What was fetched with a credential is for nobody who has none: it has a mirror of its own. */
+function mirrorKey(url: string, entitlement: Entitlement): string {
+  return entitlement === "all" ? url : `${entitlement} ${url}`;
+}
+
+function folderName(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
 }
 
 /** Clients can name any number of repositories that are none. What has a folder is kept: two of it would disturb each other. */
 function forgetUnused(mirrors: Map<string, Mirror>): void {
-  for (const [url, mirror] of mirrors) if (!mirror.isInUse) mirrors.delete(url);
+  for (const [key, mirror] of mirrors) if (!mirror.isInUse) mirrors.delete(key);
 }

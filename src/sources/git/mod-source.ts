@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Clock, Events, Source } from "../../core/ports.ts";
 import type { HttpClient, HttpRequest } from "../../net/http.ts";
 import { createUpstreamSource, type UpstreamSourceOptions } from "../upstream/http.ts";
+import type { Entitlement } from "./credentials/entitlement.ts";
 import type { HttpCredentials } from "./discovery/pages.ts";
 
 export interface ModSourceOptions extends Pick<UpstreamSourceOptions, "queue" | "retry"> {
@@ -34,13 +35,22 @@ export function createModSource({ url, http, isNamedHost, credentials, ...option
   return createUpstreamSource({ ...options, name: url.replace(/\/+$/, ""), url: new URL(url), http: guarded });
 }
 
+export interface ModSourcesOptions extends Omit<ModSourceOptions, "url" | "credentials"> {
+  /** As far as the module that is asked for may have them. Default: none. */
+  readonly credentials?: ((url: URL, entitlement: Entitlement) => ReturnType<HttpCredentials>) | undefined;
+}
+
 /** The sources of all such addresses, each with one queue however many modules it serves. Kept while they are used. */
-export function createModSources(options: Omit<ModSourceOptions, "url">): { open(url: string): Source } {
+export function createModSources({ credentials, ...options }: ModSourcesOptions): {
+  open(url: string, entitlement: Entitlement): Source;
+} {
   const sources = new LRUCache<string, Source>({ max: 200 });
   return {
-    open(url) {
-      const source = sources.get(url) ?? createModSource({ ...options, url });
-      sources.set(url, source);
+    open(url, entitlement) {
+      const key = `${entitlement} ${url}`;
+      const entitled: HttpCredentials = async (asked) => credentials?.(asked, entitlement);
+      const source = sources.get(key) ?? createModSource({ ...options, url, credentials: entitled });
+      sources.set(key, source);
       return source;
     },
   };

@@ -18,6 +18,8 @@ export const ownConfig = [
   ["fetch.writeCommitGraph", "false"],
   ["fetch.recurseSubmodules", "false"],
   ["fetch.showForcedUpdates", "false"],
+  // A fetch is one pack, however small: a file for each object takes longer, to write and to read.
+  ["fetch.unpackLimit", "1"],
   ["submodule.recurse", "false"],
   ["advice.detachedHead", "false"],
   ["log.showSignature", "false"],

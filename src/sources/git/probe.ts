@@ -3,17 +3,17 @@ import type { Clock } from "../../core/ports.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient } from "../../net/http.ts";
 import { type GitCommand, GitError } from "./command.ts";
+import type { AccessRemote } from "./credentials/access.ts";
 import type { ProbeContext, ProbeRepository } from "./discovery/location.ts";
 import { hostKeyFailure, remoteFailure } from "./failure.ts";
 import { runGuarded } from "./guarded-access.ts";
-import type { GitAccess } from "./remote-host.ts";
 
 /** The status of a plain GET of an http(s) remote, or undefined when there is no answer. */
 export type RemoteStatus = (url: string, signal: AbortSignal) => Promise<number | undefined>;
 
 export interface RepositoryProbeOptions {
   readonly git: GitCommand;
-  readonly access: (url: string) => Promise<GitAccess>;
+  readonly access: AccessRemote;
   /** The host did not take the credential: it is read anew, and shown once more. */
   readonly onRefused?: (url: string) => void;
   /** Hosts ask anybody for a password where there is no repository; their web page tells. Default: nobody is asked. */
@@ -49,10 +49,10 @@ export function createRepositoryProbe(options: RepositoryProbeOptions): ProbeRep
 
 async function ask(
   url: string,
-  { signal, isPrivate = false }: ProbeContext,
+  { signal, isPrivate = false, entitlement = "none" }: ProbeContext,
   { git, access, status }: RepositoryProbeOptions,
 ): Promise<boolean> {
-  const given = await access(url);
+  const given = await access(url, entitlement);
   const { hasCredential, dispose, explainHostKey } = given;
   const scheme = url.slice(0, url.indexOf(":"));
   try {

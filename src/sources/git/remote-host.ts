@@ -33,6 +33,8 @@ export interface RemoteHostOptions {
   readonly clock: Clock;
   /** Of all hosts together. */
   readonly queue: FairQueue;
+  /** Of what nobody waits for. Default: `queue`. */
+  readonly aheadQueue?: FairQueue | undefined;
   readonly closing: AbortSignal;
 }
 
@@ -43,8 +45,13 @@ export interface RemoteRun {
   readonly gitDir?: string | undefined;
   readonly input?: string | undefined;
   readonly timeoutMs: number;
+  /** Default: it goes on until Sluice is closing. */
+  readonly signal?: AbortSignal | undefined;
   readonly onStart?: ((pid: number) => void) | undefined;
 }
+
+/** Branches and tags; single commits; everything; commits that nobody asked for yet. */
+type Kind = "refs" | "tips" | "history" | "ahead";
 
 const probeTimeoutMs = 30_000;
 
@@ -57,15 +64,20 @@ export class RemoteHost {
     this.#parts = parts;
   }
 
+  /** Printable. */
+  get url(): string {
+    return this.#parts.url;
+  }
+
   /** A private module is in it: who gets no access is to hear that, whatever the host tells strangers. */
   markPrivate(): void {
     this.#isPrivate = true;
   }
 
   /** Fails with a `SluiceError`, or with `GitError` where it is our own copy that is damaged. */
-  run(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
-    const { url, queue, closing, onRefused } = this.#parts;
-    return queue.run(run.client, closing, async () => {
+  run(kind: Kind, run: RemoteRun): Promise<Buffer> {
+    const { url, queue, aheadQueue = queue, closing, onRefused } = this.#parts;
+    return (kind === "ahead" ? aheadQueue : queue).run(run.client, run.signal ?? closing, async () => {
       try {
         return await this.#runOnce(kind, run);
       } catch (error) {
@@ -79,7 +91,7 @@ export class RemoteHost {
   }
 
   /** With its credential, told as an event. */
-  async #runOnce(kind: "refs" | "tips" | "history", run: RemoteRun): Promise<Buffer> {
+  async #runOnce(kind: Kind, run: RemoteRun): Promise<Buffer> {
     const { git, url, closing, access, events, clock } = this.#parts;
     const startedAt = clock.now();
     const given = await access(url);
@@ -91,7 +103,7 @@ export class RemoteHost {
         gitDir: run.gitDir,
         input: run.input,
         scheme: url.slice(0, url.indexOf(":")),
-        signal: closing,
+        signal: run.signal ?? closing,
         timeoutMs: run.timeoutMs,
         onStart: run.onStart,
       });

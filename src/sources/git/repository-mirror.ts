@@ -1,22 +1,26 @@
-import { stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { FetchContext } from "../../core/ports.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { GitError } from "./command.ts";
-import { isAbsentCommit, isDamage } from "./failure.ts";
-import { LocalRepo } from "./local-repo.ts";
-import { isRepository, noteJob, openMirrorFolder, removeLeftovers, setAsideFolder } from "./mirror-folder.ts";
-import { parseRemoteRefs, type RefSnapshot } from "./refs.ts";
-import { RemoteHost, type RemoteHostOptions, type RemoteRun } from "./remote-host.ts";
+import { isAbsentCommit } from "./failure.ts";
+import { MirrorCopy } from "./mirror-copy.ts";
+import { MirrorFetches } from "./mirror-fetches.ts";
+import { hasHistory } from "./mirror-folder.ts";
+import { MirrorGc } from "./mirror-gc.ts";
+import type { PackedFiles } from "./module-tree.ts";
+import type { ObjectReaders } from "./object-reader.ts";
+import type { RefSnapshot } from "./refs.ts";
+import { RemoteHost, type RemoteHostOptions } from "./remote-host.ts";
+import { RemoteRefs } from "./remote-refs.ts";
 import type { GitCommit, GitRepo } from "./resolve/repo.ts";
-import { noteUse, removeMirror } from "./unused-mirrors.ts";
 
 /** A repository as one request sees it. */
 export interface MirrorView extends GitRepo {
   /** The bare repository, which has what was answered before. */
   readonly folder: string;
+  /** The files below a folder of a commit that was answered before, where they can be had without `git archive`. */
+  moduleTree(commit: string, dir: string): Promise<PackedFiles | undefined>;
   /** A commit that was served before, even when no branch or tag has it any more. */
   pinned(hash: string): Promise<GitCommit | undefined>;
   /** What to do about a failure of git in this mirror: tells whether all of the request should be done again. */
@@ -31,9 +35,6 @@ export interface ViewContext extends FetchContext {
 }
 
 const refsTimeoutMs = 60_000;
-const gcAfterFetches = 25;
-const gcIdleMs = 60_000;
-const noteUseEveryMs = 3_600_000;
 
 /** The remote changed between two looks at it: look again. */
 class RemoteMoved extends SluiceError {
@@ -45,61 +46,67 @@ class RemoteMoved extends SluiceError {
 export interface MirrorOptions extends RemoteHostOptions {
   /** The bare repository. */
   readonly folder: string;
+  readonly readers: ObjectReaders;
+  /** Of all mirrors: whose packs are put together. */
+  readonly gcTurn: <T>(task: () => Promise<T>) => Promise<T>;
   /** For one fetch. */
   readonly fetchTimeoutMs: number;
+  /** What one fetch may add to the folder. Default: anything. */
+  readonly maxFetchBytes?: number | undefined;
+  /** After each fetch, whatever came of it. */
+  readonly onFetched: () => void;
   /** How long the branches and tags of a host are believed. What is not among them is asked for again at once. */
   readonly refsTtlMs: number;
+  /** Whether versions are fetched that nobody asked for yet, when one was asked for. */
+  readonly isAhead?: boolean | undefined;
 }
 
-/** What the next fetch is to bring. */
-interface Batch {
-  /** Refs by the hash that is wanted. */
-  readonly tips: Map<string, string>;
-  /** All branches and tags of this snapshot with their history. */
-  history: RefSnapshot | undefined;
-  readonly done: Promise<void>;
-}
-
-/** A bare repository that follows a remote. Any number of askers cost one fetch at a time. */
+/** A repository and our copy of it. Any number of askers cost one fetch at a time. */
 export class Mirror {
   readonly #parts: MirrorOptions;
   readonly #host: RemoteHost;
-  #local: LocalRepo;
-  #opened: Promise<void> | undefined;
-  #refs: { readonly askedAt: number; readonly answer: Promise<RefSnapshot>; isAnswered: boolean } | undefined;
-  #lastRefs: RefSnapshot | undefined;
-  /** Gathers askers until the fetch starts. */
-  #batch: Batch | undefined;
-  /** Whatever writes into the folder, one behind the other. */
-  #writing: Promise<unknown> = Promise.resolve();
-  /** `sum` of the refs whose history is here. */
-  #historyOf: string | undefined;
-  #generation = 0;
-  #fetchesSinceGc = 0;
-  #gcTimer: NodeJS.Timeout | undefined;
-  #usedAt = 0;
+  readonly #refs: RemoteRefs;
+  readonly #copy: MirrorCopy;
+  readonly #fetches: MirrorFetches;
+  readonly #gc: MirrorGc;
   #openViews = 0;
-  #use: { readonly notedAt: number; readonly done: Promise<void> } | undefined;
 
   constructor(parts: MirrorOptions) {
+    const { fetchTimeoutMs, isAhead = false } = parts;
     this.#parts = parts;
     this.#host = new RemoteHost(parts);
-    this.#local = new LocalRepo(parts.git, parts.folder);
+    this.#refs = new RemoteRefs({ ...parts, host: this.#host, timeoutMs: Math.min(refsTimeoutMs, fetchTimeoutMs) });
+    this.#copy = new MirrorCopy(parts);
+    this.#gc = new MirrorGc({ ...parts, turn: parts.gcTurn, copy: this.#copy, timeoutMs: fetchTimeoutMs });
+    this.#fetches = new MirrorFetches({
+      copy: this.#copy,
+      host: this.#host,
+      refs: this.#refs,
+      open: (client) => this.#open(client),
+      onFetched: () => {
+        this.#gc.plan();
+        parts.onFetched();
+      },
+      timeoutMs: fetchTimeoutMs,
+      maxBytes: parts.maxFetchBytes,
+      events: parts.events,
+      isAhead,
+      isBusy: () => this.#openViews > 0,
+      closing: parts.closing,
+    });
   }
 
   view({ signal, client, isPrivate = false }: ViewContext): MirrorView {
     if (isPrivate) this.#host.markPrivate();
     this.#openViews += 1;
-    const { url, folder, clock, closing } = this.#parts;
+    const { url, folder, clock } = this.#parts;
     const startedAt = clock.now();
-    this.#usedAt = startedAt;
-    if (this.#opened !== undefined) this.#noteUse();
-    const generation = this.#generation;
-    const local = this.#local;
+    this.#copy.use();
+    const { generation, local } = this.#copy;
     let seen: RefSnapshot | undefined;
     const refs = async (fresh = false): Promise<RefSnapshot> => {
       if (seen === undefined || (fresh && seen.askedAt < startedAt)) {
-        seen = await this.#readRefs(client, fresh ? startedAt : 0);
+        seen = await this.#refs.read(client, fresh ? startedAt : 0);
       }
       return seen;
     };
@@ -122,306 +129,87 @@ export class Mirror {
       refs: (options) => wait(() => refs(options?.fresh)),
       tip: async (ref, hash) => (hash === "" ? undefined : wait(() => this.#tip(ref, hash, client))),
       find: (hash) => wait(async () => this.#find(hash, await refs(), client)),
-      blobs: (commit, paths) => wait(() => local.blobs(commit, paths, closing)),
+      blobs: (commit, paths) => wait(() => local.blobs(commit, paths)),
+      moduleTree: (commit, dir) => wait(() => local.moduleTree(commit, dir)),
       tagsMerged: (commit) =>
         wait(async () => {
-          await this.#ensureHistory(await refs(), client);
-          return local.tagsMerged(commit, closing);
+          await this.#fetches.history(await refs(), client);
+          return local.tagsMerged(commit);
         }),
       isAncestor: (ancestor, commit) =>
         wait(async () => {
           if (ancestor === commit) return true;
-          await this.#ensureHistory(await refs(), client);
-          return local.isAncestor(ancestor, commit, closing);
+          await this.#fetches.history(await refs(), client);
+          return local.isAncestor(ancestor, commit);
         }),
       pinned: (hash) => wait(() => this.#pinned(hash, client)),
-      recover: (error) => this.#recover(error, generation),
+      recover: async (error) => error instanceof RemoteMoved || this.#copy.recover(error, generation),
       close: () => void (this.#openViews -= 1),
     };
   }
 
   /** It has a folder, or somebody may yet ask for one. */
   get isInUse(): boolean {
-    if (this.#openViews > 0 || this.#opened !== undefined) return true;
-    return this.#batch !== undefined || this.#refs?.isAnswered === false;
+    if (this.#openViews > 0 || this.#copy.isOpened) return true;
+    return this.#fetches.isWaiting || this.#refs.isAsking;
   }
 
   async settled(): Promise<void> {
-    clearTimeout(this.#gcTimer);
-    await this.#writing.catch(() => undefined);
-    await this.#use?.done;
+    this.#gc.stop();
+    this.#fetches.stop();
+    await this.#copy.settled();
+  }
+
+  /** When the last request began that had it open. */
+  get usedAt(): number {
+    return this.#openViews > 0 ? Number.POSITIVE_INFINITY : this.#copy.usedAt;
   }
 
   /** Takes it from the disk unless it was used since `before`. Whoever asks next gets a new one. */
   removeUnused(before: number): Promise<string | undefined> {
-    return this.#exclusive(async () => {
-      if (this.#usedAt >= before) return undefined;
-      this.#startAnew();
-      return removeMirror(this.#parts.folder);
-    });
+    return this.#copy.removeIf(() => this.usedAt < before);
   }
-
-  #noteUse(): void {
-    const { clock, folder } = this.#parts;
-    const now = clock.now();
-    if (this.#use !== undefined && now - this.#use.notedAt < noteUseEveryMs) return;
-    this.#use = { notedAt: now, done: noteUse(folder, now) };
-  }
-
-  // Refs ------------------------------------------------------------------------------------------------------------
-
-  #readRefs(client: string, notBefore: number): Promise<RefSnapshot> {
-    const { clock, refsTtlMs } = this.#parts;
-    const now = clock.now();
-    const known = this.#refs;
-    if (known !== undefined && known.askedAt >= notBefore && now - known.askedAt < refsTtlMs) return known.answer;
-    const answer = this.#listRemote(client, now).catch((error: unknown) => {
-      if (this.#refs?.answer === answer) this.#refs = undefined;
-      throw error;
-    });
-    const asked = { askedAt: now, answer, isAnswered: false };
-    this.#refs = asked;
-    void answer.then(
-      () => (asked.isAnswered = true),
-      () => (asked.isAnswered = true),
-    );
-    return answer;
-  }
-
-  async #listRemote(client: string, askedAt: number): Promise<RefSnapshot> {
-    const { git, url, fetchTimeoutMs } = this.#parts;
-    await git.check();
-    const args = ["ls-remote", "-q", "--end-of-options", url];
-    const timeoutMs = Math.min(refsTimeoutMs, fetchTimeoutMs);
-    const output = await this.#host.run("refs", { args, timeoutMs, client });
-    const refs = parseRemoteRefs(output.toString("utf8"), askedAt);
-    this.#reportMovedTags(refs);
-    return refs;
-  }
-
-  #reportMovedTags(refs: RefSnapshot): void {
-    const { events, url } = this.#parts;
-    const last = this.#lastRefs;
-    this.#lastRefs = refs;
-    if (last === undefined || last.sum === refs.sum) return;
-    for (const [name, from] of last.byName) {
-      const to = refs.byName.get(name);
-      if (!name.startsWith("refs/tags/") || to === undefined || to === from) continue;
-      events.emit({ type: "tag_moved", repository: url, tag: name.slice("refs/tags/".length), from, to });
-    }
-  }
-
-  // Commits ---------------------------------------------------------------------------------------------------------
 
   async #tip(ref: string, hash: string, client: string): Promise<GitCommit | undefined> {
-    const { closing, url } = this.#parts;
     await this.#open(client);
-    const local = this.#local;
-    const here = await local.commit(hash, closing);
+    const { local } = this.#copy;
+    const here = await local.commit(hash);
     if (here !== undefined) return here;
-    await this.#fetch(client, (batch) => batch.tips.set(hash, ref));
-    const fetched = await local.commit(hash, closing);
-    if (fetched !== undefined || (await local.has(hash, closing))) return fetched;
-    this.#refs = undefined;
-    throw new RemoteMoved(url, ref);
+    await this.#fetches.tip(hash, ref, client);
+    const fetched = await local.commit(hash);
+    if (fetched !== undefined || (await local.has(hash))) return fetched;
+    this.#refs.forget();
+    throw new RemoteMoved(this.#parts.url, ref);
   }
 
   async #find(hash: string, refs: RefSnapshot, client: string): Promise<GitCommit | undefined> {
-    const { closing } = this.#parts;
     await this.#open(client);
-    const local = this.#local;
+    const { local, folder } = this.#copy;
     // The branches of an older history may have what was taken back since.
-    if (await this.#hasHistory()) await this.#ensureHistory(refs, client);
-    const here = await local.commit(hash, closing);
-    if (here !== undefined && (await local.isReachable(here.hash, closing))) return here;
-    await this.#ensureHistory(refs, client);
-    const found = await local.commit(hash, closing);
-    return found !== undefined && (await local.isReachable(found.hash, closing)) ? found : undefined;
+    if (await hasHistory(folder)) await this.#fetches.history(refs, client);
+    const here = await local.commit(hash);
+    if (here !== undefined && (await local.isReachable(here.hash))) return here;
+    await this.#fetches.history(refs, client);
+    const found = await local.commit(hash);
+    return found !== undefined && (await local.isReachable(found.hash)) ? found : undefined;
   }
 
   async #pinned(hash: string, client: string): Promise<GitCommit | undefined> {
-    const { closing } = this.#parts;
     await this.#open(client);
-    const local = this.#local;
-    const here = await local.commit(hash, closing);
+    const { local } = this.#copy;
+    const here = await local.commit(hash);
     if (here !== undefined) return here;
     // It was served before, so it is no stranger; many hosts give what no branch or tag has any more for its hash.
-    await this.#fetch(client, (batch) => batch.tips.set(hash, hash)).catch((error: unknown) => {
+    await this.#fetches.tip(hash, hash, client).catch((error: unknown) => {
       if (!isAbsentCommit(error)) throw error;
     });
-    return local.commit(hash, closing);
+    return local.commit(hash);
   }
-
-  async #ensureHistory(refs: RefSnapshot, client: string): Promise<void> {
-    if (this.#historyOf === refs.sum) return;
-    await this.#fetch(client, (batch) => {
-      if (batch.history === undefined || batch.history.askedAt < refs.askedAt) batch.history = refs;
-    });
-  }
-
-  // Fetching --------------------------------------------------------------------------------------------------------
-
-  #fetch(client: string, add: (batch: Batch) => void): Promise<void> {
-    this.#batch ??= this.#newBatch(client);
-    add(this.#batch);
-    return this.#batch.done;
-  }
-
-  #newBatch(client: string): Batch {
-    const done = this.#exclusive(async () => {
-      // Askers that came together are served together.
-      await new Promise(setImmediate);
-      if (this.#batch === batch) this.#batch = undefined;
-      await this.#fetchBatch(batch, client);
-    });
-    const batch: Batch = { tips: new Map(), history: undefined, done };
-    return batch;
-  }
-
-  async #fetchBatch({ tips, history }: Batch, client: string): Promise<void> {
-    const { closing } = this.#parts;
-    await this.#open(client);
-    if (history !== undefined && this.#historyOf !== history.sum) await this.#fetchHistory(history, client);
-    const commits = await Promise.all([...tips].map(([hash]) => this.#local.commit(hash, closing)));
-    const missing = [...tips].filter((_, index) => commits[index] === undefined);
-    if (missing.length === 0) return;
-    try {
-      await this.#fetchTips(missing, client);
-    } catch (error) {
-      // As go: hosts fail at shallow fetches in too many ways to tell them apart.
-      const mayHelp = isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid");
-      if (!mayHelp || this.#lastRefs === undefined) throw error;
-      await this.#fetchHistory(this.#lastRefs, client);
-    }
-  }
-
-  /** One commit each, without history; in a mirror that has all history, with what it lacks of it. */
-  async #fetchTips(tips: readonly (readonly [hash: string, ref: string])[], client: string): Promise<void> {
-    const depth = (await this.#hasHistory()) ? [] : ["--depth=1"];
-    // Under a name of our own they conflict with no other ref, and are kept for what was served of them.
-    const input = tips.map(([hash, ref]) => `+${ref}:refs/sluice/at/${hash}\n`).join("");
-    await this.#fetchRefs("tips", { args: [...fetchArgs, ...depth, "--stdin", "origin"], input, client });
-  }
-
-  async #fetchHistory(refs: RefSnapshot, client: string): Promise<void> {
-    const { folder } = this.#parts;
-    const depth = (await exists(join(folder, "shallow"))) ? ["--unshallow"] : [];
-    const input = "+refs/heads/*:refs/heads/*\n+refs/tags/*:refs/tags/*\n";
-    await this.#fetchRefs("history", { args: [...fetchArgs, "--prune", ...depth, "--stdin", "origin"], input, client });
-    await writeFile(join(folder, historyMark), "");
-    this.#historyOf = refs.sum;
-  }
-
-  async #hasHistory(): Promise<boolean> {
-    const { folder } = this.#parts;
-    return (await exists(join(folder, historyMark))) && !(await exists(join(folder, "shallow")));
-  }
-
-  async #fetchRefs(kind: "tips" | "history", run: Pick<RemoteRun, "args" | "input" | "client">): Promise<void> {
-    const { folder, fetchTimeoutMs } = this.#parts;
-    try {
-      await this.#host.run(kind, {
-        ...run,
-        gitDir: folder,
-        timeoutMs: fetchTimeoutMs,
-        onStart: (pid) => void noteJob(folder, pid),
-      });
-    } catch (error) {
-      await removeLeftovers(folder).catch(() => undefined);
-      throw error;
-    } finally {
-      await noteJob(folder, undefined);
-      this.#fetchesSinceGc += 1;
-      this.#planGc();
-    }
-  }
-
-  // The folder ------------------------------------------------------------------------------------------------------
 
   #open(client: string): Promise<void> {
-    const { git, folder, url, closing } = this.#parts;
-    return (this.#opened ??= openMirrorFolder({ git, folder, url, signal: closing }, async () => {
-      const refs = await this.#readRefs(client, 0);
+    return this.#copy.open(async () => {
+      const refs = await this.#refs.read(client, 0);
       return refs.byName.values().next().value?.length ?? 40;
-    }).then(
-      () => this.#noteUse(),
-      (error: unknown) => {
-        this.#opened = undefined;
-        throw tellDisk(error, folder);
-      },
-    ));
-  }
-
-  #exclusive<T>(task: () => Promise<T>): Promise<T> {
-    const running = this.#writing.then(task, task);
-    this.#writing = running;
-    running.catch(() => undefined);
-    return running;
-  }
-
-  async #recover(error: unknown, generation: number): Promise<boolean> {
-    if (error instanceof RemoteMoved) return true;
-    if (!(error instanceof GitError) || error.failure !== "exit" || this.#parts.closing.aborted) return false;
-    if (generation !== this.#generation) return true;
-    const { folder, url, events } = this.#parts;
-    const isBroken = isDamage(error) || !(await isRepository(folder));
-    if (!isBroken) return false;
-    await this.#exclusive(async () => {
-      if (generation !== this.#generation) return;
-      events.emit({ type: "git_mirror_damaged", repository: url, reason: error.stderr.slice(0, 300) });
-      this.#startAnew();
-      await setAsideFolder(folder);
     });
-    return true;
   }
-
-  #startAnew(): void {
-    this.#generation += 1;
-    this.#opened = undefined;
-    this.#historyOf = undefined;
-    this.#use = undefined;
-    this.#local = new LocalRepo(this.#parts.git, this.#parts.folder);
-  }
-
-  /** Many fetches make many small packs, which slow down every read. */
-  #planGc(): void {
-    clearTimeout(this.#gcTimer);
-    if (this.#fetchesSinceGc < gcAfterFetches || this.#parts.closing.aborted) return;
-    this.#gcTimer = setTimeout(() => void this.#exclusive(() => this.#gc()).catch(() => undefined), gcIdleMs);
-    this.#gcTimer.unref();
-  }
-
-  /** Removes nothing: what was served once stays, even when no branch or tag has it any more. */
-  async #gc(): Promise<void> {
-    const { git, folder, closing, fetchTimeoutMs } = this.#parts;
-    this.#fetchesSinceGc = 0;
-    const run = { gitDir: folder, signal: closing, timeoutMs: fetchTimeoutMs };
-    try {
-      await git.run({ ...run, args: ["repack", "--quiet", "-a", "-d", "--keep-unreachable"] });
-      await git.run({ ...run, args: ["pack-refs", "--all"] });
-      if (await this.#hasHistory()) await git.run({ ...run, args: ["commit-graph", "write", "--reachable"] });
-    } finally {
-      if (closing.aborted) await removeLeftovers(folder).catch(() => undefined);
-    }
-  }
-}
-
-const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
-const historyMark = "sluice-history";
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** A folder that cannot be made is no fault of the host. */
-function tellDisk(error: unknown, folder: string): unknown {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (!/^E[A-Z]+$/.test(code)) return error;
-  return new SluiceError("storage_failed", `the folder of the git mirrors cannot be written: ${code}`, {
-    cause: error,
-    details: { folder },
-  });
 }

@@ -1,4 +1,3 @@
-import { createReadStream } from "node:fs";
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
@@ -9,6 +8,7 @@ import { checkModuleVersion } from "../../protocol/module/index.ts";
 import { defaultMaxBytes } from "../limits.ts";
 import type { Archiver } from "./archive.ts";
 import { GitError } from "./command.ts";
+import type { Entitlement, EntitlementOf } from "./credentials/entitlement.ts";
 import { remoteFailure } from "./failure.ts";
 import type { Discovery } from "./discovery/location.ts";
 import type { Mirrors } from "./mirror.ts";
@@ -29,7 +29,9 @@ export interface GitSourceOptions {
   readonly archiver: Archiver;
   readonly pins: Pins;
   /** A GOPROXY that a module's host names in place of a repository. */
-  readonly openProxy: (url: string) => Source;
+  readonly openProxy: (url: string, entitlement: Entitlement) => Source;
+  /** Which credentials a module's remote may be shown. Default: none. */
+  readonly entitlementOf?: EntitlementOf | undefined;
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -49,6 +51,7 @@ interface Body {
  */
 export function createGitSource(options: GitSourceOptions): Source {
   const { name, discovery, mirrors, openProxy, events, clock, isPrivate = () => false } = options;
+  const { entitlementOf = () => "none" } = options;
   return {
     name,
     async fetch<T>(
@@ -59,17 +62,18 @@ export function createGitSource(options: GitSourceOptions): Source {
       if (context.signal.aborted) throw givenUp(context.signal, name);
       const startedAt = clock.now();
       const location = await discovery.find(request.modulePath, context);
+      const entitlement = entitlementOf(request.modulePath, location.url);
       if (location.vcs === "mod") {
         // A proxy, but one that the module's own host chose.
         const receiveDirect = (response: SourceResponse): Promise<T> => receive({ ...response, isDirect: true });
-        return openProxy(location.url).fetch(request, receiveDirect, context);
+        return openProxy(location.url, entitlement).fetch(request, receiveDirect, context);
       }
       let firstByteMs: number | undefined;
       let failure: Error | undefined;
       try {
         const body = await withTries(
           location.url,
-          () => mirrors.open(location.url, { ...context, isPrivate: isPrivate(request.modulePath) }),
+          () => mirrors.open(location.url, { ...context, entitlement, isPrivate: isPrivate(request.modulePath) }),
           (repo) => {
             const module = new GitModule(repo, moduleLayout(request.modulePath, location));
             return bodyOf(request, { options, repo, module, context });
@@ -152,12 +156,23 @@ async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: W
   const { dir } = await module.files(version, commit);
   const license = dir === "" ? undefined : await module.rootLicense(commit);
   const zip = await options.archiver
-    .zip({ gitDir: repo.folder, commit, modulePath, version, dir, license }, context.signal)
+    .zip(
+      {
+        gitDir: repo.folder,
+        commit,
+        modulePath,
+        version,
+        dir,
+        license,
+        files: () => repo.moduleTree(commit, dir),
+      },
+      context.signal,
+    )
     .catch((error: unknown) => {
       if (error instanceof Refusal) throw new Refusal(`${modulePath}@${version}: ${error.message}`);
       throw error;
     });
-  return { size: zip.size, bytes: createReadStream(zip.file), dispose: () => zip.dispose() };
+  return { size: zip.size, bytes: zip.bytes(), dispose: () => zip.dispose() };
 }
 
 /** A version by its name: the commit it was first served from, else the one that its tag, or its own hash, says. */

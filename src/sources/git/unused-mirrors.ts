@@ -16,14 +16,19 @@ export async function noteUse(folder: string, now: number): Promise<void> {
   }
 }
 
-/** Names of the mirrors, and of broken ones that were set aside, that nobody used since `before`. */
-export async function unusedMirrors(parent: string, before: number): Promise<string[]> {
+export interface MirrorOnDisk {
+  readonly name: string;
+  readonly usedAt: number;
+}
+
+/** The mirrors, and broken ones that were set aside. */
+export async function mirrorsOnDisk(parent: string): Promise<MirrorOnDisk[]> {
   const names = await readdir(parent).catch(() => []);
-  const found: string[] = [];
+  const found: MirrorOnDisk[] = [];
   for (const name of names) {
     if (!/^[0-9a-f]{64}(\.broken-|$)/.test(name)) continue;
     const usedAt = await lastUse(join(parent, name));
-    if (usedAt !== undefined && usedAt < before) found.push(name);
+    if (usedAt !== undefined) found.push({ name, usedAt });
   }
   return found;
 }

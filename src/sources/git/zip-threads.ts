@@ -53,7 +53,7 @@ export class ZipThreads {
       if (worker === undefined || next === undefined) return;
       this.#busy.set(worker, next);
       worker.ref();
-      worker.postMessage(next.job, []);
+      worker.postMessage(next.job, "packed" in next.job ? [next.job.packed.bytes.buffer] : []);
     }
   }
 

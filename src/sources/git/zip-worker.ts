@@ -2,50 +2,66 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
-import { createZip, type SourceFile } from "../../protocol/zip/index.ts";
-import { moduleFiles } from "./module-files.ts";
+import { createZip } from "../../protocol/zip/index.ts";
+import { moduleFiles, unpackFiles } from "./module-files.ts";
+import type { PackedFiles } from "./module-tree.ts";
 import { readTar } from "./tar.ts";
 
-/** One module of an archive. */
 export interface ZipOrder {
-  /** The file to be written. */
-  readonly target: string;
   readonly modulePath: ModulePath;
   readonly version: Version;
   readonly dir: string;
   readonly license: Uint8Array | undefined;
 }
 
-export interface ZipJob {
-  /** A tar file. */
-  readonly archive: string;
-  readonly orders: readonly ZipOrder[];
-}
+export type ZipJob =
+  /** Modules of a tar file, each with the file to be written. */
+  | { readonly archive: string; readonly orders: readonly (ZipOrder & { readonly target: string })[] }
+  /** The files of one module, whose zip is answered as it is. */
+  | { readonly packed: PackedFiles; readonly orders: readonly [ZipOrder] };
 
 export type ZipAnswer =
-  | { readonly kind: "made"; readonly size: number }
+  | { readonly kind: "made"; readonly size: number; readonly zip?: Uint8Array<ArrayBuffer> }
   /** `refused`: no module zip can be made of the files, in go's words. `failed`: anything else. */
   | { readonly kind: "refused" | "failed"; readonly message: string; readonly code?: string | undefined };
 
 /** In the order of the orders. */
 export type ZipAnswers = readonly ZipAnswer[];
 
-parentPort?.on("message", (job: ZipJob) => parentPort?.postMessage(makeZips(job), []));
+parentPort?.on("message", (job: ZipJob) => {
+  const answers = "packed" in job ? job.orders.map((order) => zipOfFiles(job.packed, order)) : zipsOfArchive(job);
+  const zips = answers.flatMap((answer) =>
+    answer.kind === "made" && answer.zip !== undefined ? [answer.zip.buffer] : [],
+  );
+  parentPort?.postMessage(answers, zips);
+});
 
-function makeZips({ archive, orders }: ZipJob): ZipAnswers {
+function zipsOfArchive({ archive, orders }: Extract<ZipJob, { archive: string }>): ZipAnswers {
   try {
     const files = [...readTar(readFileSync(archive))];
-    return orders.map((order) => makeZip(files, order));
+    return orders.map((order) =>
+      answerOf(() => {
+        const zip = createZip(moduleFiles(files, order), order);
+        writeFileSync(order.target, zip);
+        return { kind: "made", size: zip.length };
+      }),
+    );
   } catch (error) {
     return orders.map(() => failed(error));
   }
 }
 
-function makeZip(files: readonly SourceFile[], { target, modulePath, version, dir, license }: ZipOrder): ZipAnswer {
+function zipOfFiles(packed: PackedFiles, order: ZipOrder): ZipAnswer {
+  return answerOf(() => {
+    // A copy of its own: a small one shares its buffer with others.
+    const zip = new Uint8Array(createZip(unpackFiles(packed, order), order));
+    return { kind: "made", size: zip.length, zip };
+  });
+}
+
+function answerOf(make: () => ZipAnswer): ZipAnswer {
   try {
-    const zip = createZip(moduleFiles(files, { dir, license }), { modulePath, version });
-    writeFileSync(target, zip);
-    return { kind: "made", size: zip.length };
+    return make();
   } catch (error) {
     if (error instanceof ProtocolError) return { kind: "refused", message: error.message };
     return failed(error);

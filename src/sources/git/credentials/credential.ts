@@ -1,4 +1,5 @@
 import type { Secret } from "../../../core/secret.ts";
+import type { Entitlement } from "./entitlement.ts";
 
 /** Where a secret is read, each time anew. */
 export type SecretSource =
@@ -48,11 +49,12 @@ export type GitCredential =
 
 export interface Credentials {
   /**
-   * The credential for a URL with the scheme https, http or ssh, by the first rule that is about it, else by `.netrc`. Fails with
+   * The credential for a URL with the scheme https, http or ssh, by the first rule that is about it, else by `.netrc`, as far as the
+   * module that it is for may have it. Fails with
    * `upstream_refused` when there is a rule and its secret cannot be had, and with an `upstream_*` code when GitHub does not
    * give a token.
    */
-  forUrl(url: URL): Promise<GitCredential | undefined>;
+  forUrl(url: URL, entitlement: Entitlement): Promise<GitCredential | undefined>;
   /** The host did not take what it was shown: what was remembered for the URL is asked for anew next time. */
   refused(url: URL): void;
 }

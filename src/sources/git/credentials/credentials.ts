@@ -34,8 +34,9 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const parts: Parts = { ...options, secrets: createSecretReader(env, () => clock.now()), tokens: new Map() };
   const ruleFor = (url: URL): CredentialRule | undefined => rules.find((rule) => isInScope(rule, url));
   return {
-    async forUrl(url) {
-      const rule = ruleFor(url);
+    async forUrl(url, entitlement) {
+      if (entitlement === "none") return undefined;
+      const rule = entitlement === "all" ? ruleFor(url) : undefined;
       if (rule !== undefined) return resolveRule(rule, url, parts);
       const entry = await findInNetrc(url, env);
       if (entry === undefined) return undefined;

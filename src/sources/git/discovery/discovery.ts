@@ -4,10 +4,11 @@ import type { HttpClient } from "../../../net/http.ts";
 import type { ModulePath } from "../../../protocol/brand.ts";
 import { matchPrefixPatterns } from "../../../protocol/module/index.ts";
 import { goQuote } from "../../../protocol/quote.ts";
+import type { EntitlementOf } from "../credentials/entitlement.ts";
 import { findDynamic } from "./dynamic.ts";
 import { defaultTimes, type FreshTimes } from "./fresh-cache.ts";
 import { createVcsRules } from "./govcs.ts";
-import type { Discovery, ProbeRepository, RepoLocation } from "./location.ts";
+import type { Discovery, ProbeContext, ProbeRepository, RepoLocation } from "./location.ts";
 import { createOverrides, type OverrideAnswer, type RepoOverride } from "./overrides.ts";
 import { createPages, type HttpCredentials } from "./pages.ts";
 import { createProber, type Prober } from "./prober.ts";
@@ -20,6 +21,8 @@ export interface DiscoveryOptions {
   readonly clock: Clock;
   /** `git ls-remote`, with the credentials of its host. */
   readonly probe: ProbeRepository;
+  /** Which credentials the probe may use. Default: none. */
+  readonly entitlementOf?: EntitlementOf | undefined;
   /** Hosts that may have an address within this network, of `createNamedHosts`. */
   readonly isNamedHost: (hostname: string) => boolean;
   /** What every other remote has to pass, of `createAddressGuard`. */
@@ -65,15 +68,19 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     isNamedHost,
     credentials: options.credentials,
   });
-  const publicProber = createProber({ probe: options.probe, clock, times, isNamedHost });
-  const privateProber = createProber({
-    probe: (url, context) => options.probe(url, { ...context, isPrivate: true }),
-    clock,
-    times,
-    isNamedHost,
-  });
-  const proberOf = (modulePath: ModulePath): Prober =>
-    matchPrefixPatterns(privatePatterns, modulePath) ? privateProber : publicProber;
+  const newProber = (asker: Pick<ProbeContext, "isPrivate" | "entitlement">): Prober =>
+    createProber({ probe: (url, context) => options.probe(url, { ...context, ...asker }), clock, times, isNamedHost });
+  // What one of them hears is no answer for another one, which shows other credentials.
+  const privateProber = newProber({ isPrivate: true, entitlement: "all" });
+  const publicProbers = {
+    all: newProber({ entitlement: "all" }),
+    netrc: newProber({ entitlement: "netrc" }),
+    none: newProber({ entitlement: "none" }),
+  };
+  const proberFor = (modulePath: ModulePath, url: string): Prober =>
+    matchPrefixPatterns(privatePatterns, modulePath)
+      ? privateProber
+      : publicProbers[options.entitlementOf?.(modulePath, url) ?? "none"];
 
   return {
     async find(modulePath, context) {
@@ -105,7 +112,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const [first] = locations;
     if (first !== undefined && answer.hasForeignHost) await guard(modulePath, first.url);
     if (first !== undefined && answer.kind === "location") return first;
-    const url = await proberOf(modulePath).firstRepository(
+    const url = await proberFor(modulePath, first?.url ?? "").firstRepository(
       locations.map((location) => location.url),
       context,
     );
@@ -123,7 +130,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     checkSystem(modulePath, answer);
     if (answer.kind === "repository") return { vcs: "git", url: answer.url, root: answer.root, subdir: "" };
     await guard(modulePath, `https://${answer.repo}`);
-    const url = await proberOf(modulePath).schemeOf(answer.repo, { insecure, context });
+    const url = await proberFor(modulePath, `https://${answer.repo}`).schemeOf(answer.repo, { insecure, context });
     if (url === undefined) throw notFound(`no ${insecure ? "" : "secure "}protocol found for repository`);
     return { vcs: "git", url, root: answer.root, subdir: "" };
   }

@@ -1,4 +1,5 @@
 import type { FetchContext } from "../../../core/ports.ts";
+import type { Entitlement } from "../credentials/entitlement.ts";
 import type { ModulePath } from "../../../protocol/brand.ts";
 
 /** Where the versions of a module come from. */
@@ -33,6 +34,8 @@ export interface Discovery {
 export interface ProbeContext extends FetchContext {
   /** It is asked for a private module: a host that wants a credential has not said that there is nothing. */
   readonly isPrivate?: boolean | undefined;
+  /** Default: no credentials. */
+  readonly entitlement?: Entitlement | undefined;
 }
 
 /**

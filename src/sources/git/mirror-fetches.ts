@@ -1,0 +1,285 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { LRUCache } from "lru-cache";
+import { isSluiceError, type SluiceError } from "../../core/errors.ts";
+import type { Events } from "../../core/ports.ts";
+import { FetchLimit } from "./fetch-limit.ts";
+import type { MirrorCopy } from "./mirror-copy.ts";
+import { hasHistory, isShallow, noteHistory, noteJob, removeLeftovers } from "./mirror-folder.ts";
+import type { RefSnapshot } from "./refs.ts";
+import type { RemoteHost, RemoteRun } from "./remote-host.ts";
+import type { RemoteRefs } from "./remote-refs.ts";
+import { TagsAhead } from "./tags-ahead.ts";
+
+export interface MirrorFetchesOptions {
+  readonly copy: MirrorCopy;
+  readonly host: RemoteHost;
+  readonly refs: RemoteRefs;
+  /** Makes sure that the copy has a folder. */
+  readonly open: (client: string) => Promise<void>;
+  /** Called after each fetch, whatever came of it. */
+  readonly onFetched: () => void;
+  /** For one fetch. */
+  readonly timeoutMs: number;
+  /** What one fetch may add to the folder. Default: anything. */
+  readonly maxBytes: number | undefined;
+  readonly events: Events;
+  /** Whether versions are fetched that nobody asked for yet. */
+  readonly isAhead: boolean;
+  /** Somebody has a request for this repository. */
+  readonly isBusy: () => boolean;
+  readonly closing: AbortSignal;
+}
+
+/** What the next fetch is to bring. */
+interface Batch {
+  /** Refs by the hash that is wanted. */
+  readonly tips: Map<string, string>;
+  /** All branches and tags of this snapshot with their history. */
+  history: RefSnapshot | undefined;
+  readonly done: Promise<void>;
+}
+
+/** The requests of one go command are closer to each other than this. */
+const aheadAfterMs = 100;
+const tooLargeMs = 10 * 60_000;
+const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
+
+/** Brings commits of a remote into our copy, one fetch at a time for any number of askers. */
+export class MirrorFetches {
+  readonly #parts: MirrorFetchesOptions;
+  /** Gathers askers until the fetch starts. */
+  #batch: Batch | undefined;
+  /** Of the refs whose history is here. */
+  #history: { readonly sum: string; readonly generation: number } | undefined;
+  /** The host gives no commit for its hash. */
+  #needsRefs = false;
+  /** On the disk, by the latest fetch of single commits. */
+  #bytesPerCommit = Number.POSITIVE_INFINITY;
+  readonly #tags = new TagsAhead();
+  /** What was too much, by what was asked for: it is not fetched up to there again and again. */
+  readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
+  #aheadTimer: NodeJS.Timeout | undefined;
+  #ahead: { readonly hashes: ReadonlySet<string>; readonly stopping: AbortController } | undefined;
+
+  constructor(parts: MirrorFetchesOptions) {
+    this.#parts = parts;
+  }
+
+  get isWaiting(): boolean {
+    return this.#batch !== undefined;
+  }
+
+  /** Nothing more is planned. */
+  stop(): void {
+    clearTimeout(this.#aheadTimer);
+  }
+
+  /** Brings one commit without its history. `ref` has it, as of a moment ago, or is its hash. */
+  tip(hash: string, ref: string, client: string): Promise<void> {
+    if (this.#ahead?.hashes.has(hash) === false) this.#ahead.stopping.abort();
+    return this.#fetch(client, ({ tips }) => tips.set(hash, ref));
+  }
+
+  /** Brings everything that a branch or tag has. */
+  async history(refs: RefSnapshot, client: string): Promise<void> {
+    if (this.#hasHistoryOf(refs)) return;
+    this.#ahead?.stopping.abort();
+    await this.#fetch(client, (batch) => {
+      if (batch.history === undefined || batch.history.askedAt < refs.askedAt) batch.history = refs;
+    });
+  }
+
+  #hasHistoryOf({ sum }: RefSnapshot): boolean {
+    return this.#history?.sum === sum && this.#history.generation === this.#parts.copy.generation;
+  }
+
+  #fetch(client: string, add: (batch: Batch) => void): Promise<void> {
+    this.#batch ??= this.#newBatch(client);
+    add(this.#batch);
+    return this.#batch.done;
+  }
+
+  #newBatch(client: string): Batch {
+    const done = this.#parts.copy.exclusive(async () => {
+      // Askers that came together are served together, though the first of them knows first that it needs a fetch.
+      await this.#parts.copy.local.answered();
+      if (this.#batch === batch) this.#batch = undefined;
+      await this.#fetchBatch(batch, client);
+    });
+    const batch: Batch = { tips: new Map(), history: undefined, done };
+    return batch;
+  }
+
+  async #fetchBatch({ tips, history }: Batch, client: string): Promise<void> {
+    const { open, refs } = this.#parts;
+    await open(client);
+    if (history !== undefined && !this.#hasHistoryOf(history)) await this.#fetchHistory(history, client);
+    const missing = new Set(await this.#missing([...tips.keys()]));
+    if (missing.size === 0) return;
+    const wanted = new Map([...tips].filter(([hash]) => missing.has(hash)));
+    try {
+      await this.#fetchTips(wanted, client);
+    } catch (error) {
+      // As go: hosts fail at shallow fetches in too many ways to tell them apart.
+      if (!isOfHost(error) || refs.last === undefined) throw error;
+      await this.#fetchHistory(refs.last, client);
+    }
+    for (const ref of wanted.values()) this.#tags.want(ref);
+    this.#planAhead();
+  }
+
+  /**
+   * One commit each, without history; in a mirror that has all history, with what it lacks of it. Asked for by hash, which spares
+   * the host its list of refs, and needs no luck where a ref moves meanwhile.
+   */
+  async #fetchTips(wanted: ReadonlyMap<string, string>, client: string): Promise<void> {
+    const along = this.#needsRefs ? [] : await this.#commitsAhead();
+    if (!this.#needsRefs) {
+      try {
+        await this.#fetchCommits("tips", [...new Set([...wanted.keys(), ...along])], { client });
+        this.#tags.fetched(along, along.length * this.#bytesPerCommit);
+        return;
+      } catch (error) {
+        if (!isOfHost(error) || [...wanted].every(([hash, ref]) => hash === ref)) throw error;
+      }
+    }
+    await this.#fetchRefs("tips", { ...(await this.#tipsRun([...wanted])), client });
+    // With others along, it may be one of those that the host does not have any more.
+    this.#needsRefs = along.length === 0;
+  }
+
+  async #fetchCommits(
+    kind: "tips" | "ahead",
+    hashes: readonly string[],
+    run: Pick<RemoteRun, "client" | "signal">,
+  ): Promise<void> {
+    const before = await this.#size();
+    await this.#fetchRefs(kind, { ...(await this.#tipsRun(hashes.map((hash) => [hash, hash]))), ...run });
+    this.#bytesPerCommit = ((await this.#size()) - before) / hashes.length;
+  }
+
+  /** Under a name of our own they conflict with no other ref, and are kept for what was served of them. */
+  async #tipsRun(tips: readonly (readonly [hash: string, ref: string])[]): Promise<Pick<RemoteRun, "args" | "input">> {
+    const depth = (await hasHistory(this.#parts.copy.folder)) ? [] : ["--depth=1"];
+    const input = tips.map(([hash, ref]) => `+${ref}:refs/sluice/at/${hash}\n`).join("");
+    return { args: [...fetchArgs, ...depth, "--stdin", "origin"], input };
+  }
+
+  async #fetchHistory(refs: RefSnapshot, client: string): Promise<void> {
+    const { copy } = this.#parts;
+    const { folder, generation } = copy;
+    const depth = (await isShallow(folder)) ? ["--unshallow"] : [];
+    const input = "+refs/heads/*:refs/heads/*\n+refs/tags/*:refs/tags/*\n";
+    await this.#fetchRefs("history", { args: [...fetchArgs, "--prune", ...depth, "--stdin", "origin"], input, client });
+    await noteHistory(folder);
+    this.#history = { sum: refs.sum, generation };
+  }
+
+  async #fetchRefs(
+    kind: "tips" | "history" | "ahead",
+    run: Pick<RemoteRun, "args" | "input" | "client" | "signal">,
+  ): Promise<void> {
+    const { host, copy, timeoutMs, onFetched, closing } = this.#parts;
+    const { folder, local } = copy;
+    const known = this.#tooLarge.get(`${kind} ${run.input}`);
+    if (known !== undefined) throw known;
+    const limit = this.#limit();
+    // It starts while the host is busy.
+    local.prepare();
+    try {
+      await host.run(kind, {
+        ...run,
+        signal: AbortSignal.any([run.signal ?? closing, ...(limit === undefined ? [] : [limit.signal])]),
+        gitDir: folder,
+        timeoutMs,
+        onStart(pid) {
+          limit?.start();
+          void noteJob(folder, pid);
+        },
+      });
+    } catch (error) {
+      await removeLeftovers(folder).catch(() => undefined);
+      throw this.#toldTooLarge(`${kind} ${run.input}`, limit) ?? error;
+    } finally {
+      limit?.stop();
+      await noteJob(folder, undefined);
+      onFetched();
+    }
+  }
+
+  #limit(): FetchLimit | undefined {
+    const { copy, host, maxBytes } = this.#parts;
+    return maxBytes === undefined ? undefined : new FetchLimit({ folder: copy.folder, url: host.url, maxBytes });
+  }
+
+  #toldTooLarge(asked: string, limit: FetchLimit | undefined): SluiceError | undefined {
+    const { host, events, maxBytes = 0 } = this.#parts;
+    const failure = limit?.failure;
+    if (failure === undefined) return undefined;
+    events.emit({ type: "git_fetch_too_large", repository: host.url, maxBytes });
+    this.#tooLarge.set(asked, failure);
+    return failure;
+  }
+
+  // What nobody asked for yet ---------------------------------------------------------------------------------------
+
+  #planAhead(): void {
+    const { copy, isAhead, isBusy, closing } = this.#parts;
+    clearTimeout(this.#aheadTimer);
+    if (!isAhead || this.#needsRefs || closing.aborted) return;
+    this.#aheadTimer = setTimeout(() => {
+      if (isBusy()) this.#planAhead();
+      else void copy.exclusive(() => this.#fetchAhead()).catch(() => undefined);
+    }, aheadAfterMs);
+    this.#aheadTimer.unref();
+  }
+
+  async #fetchAhead(): Promise<void> {
+    const { closing } = this.#parts;
+    if (closing.aborted) return;
+    const hashes = await this.#commitsAhead();
+    // Who waits goes first, and it is planned again behind them.
+    if (this.#batch !== undefined || hashes.length === 0) return;
+    const stopping = new AbortController();
+    this.#ahead = { hashes: new Set(hashes), stopping };
+    try {
+      const signal = AbortSignal.any([closing, stopping.signal]);
+      await this.#fetchCommits("ahead", hashes, { client: "ahead", signal });
+      this.#tags.fetched(hashes, hashes.length * this.#bytesPerCommit);
+      this.#planAhead();
+    } catch (error) {
+      if (!stopping.signal.aborted) this.#tags.giveUp();
+      throw error;
+    } finally {
+      this.#ahead = undefined;
+    }
+  }
+
+  /** The next commits that are not here. */
+  async #commitsAhead(): Promise<readonly string[]> {
+    const { isAhead, refs, copy } = this.#parts;
+    if (!isAhead || refs.last === undefined || (await hasHistory(copy.folder))) return [];
+    const missing = await this.#missing(this.#tags.candidates(refs.last, this.#bytesPerCommit));
+    return missing.slice(0, this.#tags.atOnce(this.#bytesPerCommit));
+  }
+
+  async #missing(hashes: readonly string[]): Promise<readonly string[]> {
+    const { local } = this.#parts.copy;
+    const commits = await Promise.all(hashes.map((hash) => local.commit(hash)));
+    return hashes.filter((_, index) => commits[index] === undefined);
+  }
+
+  /** Of all packs, in bytes. */
+  async #size(): Promise<number> {
+    const folder = join(this.#parts.copy.folder, "objects", "pack");
+    const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".pack"));
+    const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size }) => size)));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+}
+
+function isOfHost(error: unknown): boolean {
+  if (!isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid")) return false;
+  return error.details["permanent"] !== true;
+}
