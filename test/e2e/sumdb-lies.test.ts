@@ -178,6 +178,7 @@ describe.skipIf(isMissing)("what go says when a checksum database has no answer"
     const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: scene.log.verifierKey });
     const said = await download(go, "example.com/fresh@v1.0.0");
     expect(said).toContain(`${url}/sumdb/${publicLogName}/lookup/example.com/fresh@v1.0.0: 404 Not Found`);
+    expect(said).toContain(`not found: example.com/fresh@v1.0.0: ${publicLogName} does not have it`);
   });
 
   test("the public log does not have a version that comes straight from its repository", async () => {

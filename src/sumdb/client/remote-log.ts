@@ -24,7 +24,7 @@ import { Follower } from "./follower.ts";
 import { fullWidth, LogFiles } from "./log-files.ts";
 import { invalid, isFork, missing } from "./problems.ts";
 import type { ProvenTile, Timeline } from "./timeline.ts";
-import type { LogTransport } from "./transport.ts";
+import type { LogResponse, LogTransport } from "./transport.ts";
 import { WriteBehind } from "./write-behind.ts";
 
 export interface RemoteLogOptions {
@@ -179,10 +179,7 @@ class VerifiedLog implements RemoteLog {
     context: FetchContext,
   ): Promise<{ readonly record: ProvenRecord; readonly bytes: Uint8Array }> {
     const { path } = lookup;
-    const [{ bytes, via }, newest] = await Promise.all([
-      this.#options.transport.get(path, "lookup", context),
-      this.#firstTree(context),
-    ]);
+    const [{ bytes, via }, newest] = await Promise.all([this.#ask(lookup, context), this.#firstTree(context)]);
     const refuse = (reason: string, cause?: unknown): SluiceError =>
       invalid(this.#options.events, { database: this.name, via, reason: `the answer for ${path} ${reason}`, cause });
     const answer = readAnswer(bytes, lookup);
@@ -365,6 +362,16 @@ class VerifiedLog implements RemoteLog {
       return await Promise.race([promise, outOfPatience]);
     } finally {
       over.abort();
+    }
+  }
+
+  async #ask({ modulePath, version, path }: LookupTarget, context: FetchContext): Promise<LogResponse> {
+    try {
+      return await this.#options.transport.get(path, "lookup", context);
+    } catch (error) {
+      if (!isSluiceError(error, "not_found")) throw error;
+      const message = `not found: ${modulePath}@${version}: ${this.name} does not have it`;
+      throw new SluiceError("not_found", message, { cause: error, details: error.details });
     }
   }
 
