@@ -85,10 +85,13 @@ describe.skipIf(isMissing)("what go says when something is not what the checksum
 
   test("the log shows two histories", async () => {
     const { direct, through } = await createBoth();
-    for (const go of [direct, through]) expect(await download(go, "example.com/leaf@v1.1.0")).toBe("");
+    const forgetful = await scene.createDeveloper({ GOPROXY: scene.upstream.url, GOSUMDB: scene.log.gosumdb });
+    for (const go of [direct, through, forgetful]) expect(await download(go, "example.com/leaf@v1.1.0")).toBe("");
+    await forgetful.clearModCache();
     scene.log.fork(100);
     // Far enough that go needs other tiles than those it has: else it only says that one is inconsistent.
     scene.log.growTo(1000);
+    expect(await download(forgetful, leaf)).toMatch(/checking tree#\d+: downloaded inconsistent tile/);
     const alone = await download(direct, leaf);
     expect(alone).toContain("SECURITY ERROR\ngo.sum database server misbehavior detected!");
     const refused = await download(through, leaf);
@@ -207,6 +210,12 @@ describe.skipIf(isMissing)("what go says when a checksum database has no answer"
     const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: verifierKey });
     const said = await download(go, leaf);
     expect(said).toContain('Get "https://127.0.0.1:1/lookup/example.com/leaf@v1.2.0"');
+  });
+
+  test("go compares toolchains in any case", async () => {
+    const { url } = await scene.startSluice();
+    const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: "off", GOTOOLCHAIN: "go1.99.0", GOFLAGS: "" });
+    expect((await go.go(["version"])).stderr).toContain("checksum database disabled by GOSUMDB=off");
   });
 
   test("the public log is down: modules are served unverified, look-ups say so", async () => {
