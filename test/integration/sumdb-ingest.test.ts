@@ -262,6 +262,21 @@ describe("while the log is down", () => {
     await expect.poll(async () => (await ask(sluice.url, `${leaf}.mod`)).status, { timeout: 60_000 }).toBe(200);
   }, 90_000);
 
+  test("what was kept as unverified is refused where it must be confirmed, and compared when the log is back", async () => {
+    const first = await start(bad.url);
+    for (const path of [`${leaf}.mod`, "/example.com/leaf/@v/v1.0.0.mod"]) {
+      expect((await ask(first.url, path)).status).toBe(200);
+    }
+    await stop(first);
+    const sluice = await start(good.url, { SLUICE_SUMDB_VERIFY: "required" });
+    expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(502);
+    log.clearFaults();
+    await expect.poll(async () => (await ask(sluice.url, `${leaf}.mod`)).status, { timeout: 60_000 }).toBe(200);
+    expect((await ask(sluice.url, `${leaf}.mod`)).body.equals(fixture(`${leaf}.mod`))).toBe(true);
+    expect((await ask(sluice.url, "/example.com/leaf/@v/v1.0.0.mod")).headers["x-sluice-cache"]).toBe("hit");
+    expect(unverified()).toEqual([]);
+  }, 90_000);
+
   test("nothing is asked of it where verification is off", async () => {
     const sluice = await start(bad.url, { SLUICE_SUMDB_VERIFY: "off" });
     expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
