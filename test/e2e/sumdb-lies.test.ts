@@ -70,6 +70,14 @@ describe.skipIf(isMissing)("what go says when something is not what the checksum
     expect(refused).not.toContain("Truncated");
   });
 
+  test("an upstream sends another .zip to a Sluice that compares nothing: go finds it by the log that Sluice relays", async () => {
+    sendOther("zip");
+    const { through } = await createBoth({ sumdb: 'verify = "off"' });
+    const said = await download(through, leaf);
+    expect(said).toContain(`${leaf}: verifying module: checksum mismatch`);
+    expect(said).toContain("SECURITY ERROR\nThis download does NOT match the one reported by the checksum server.");
+  });
+
   test.each([
     ["hashes", /tile\/8\/\d/, "downloaded inconsistent tile"],
     ["a tree", /lookup\//, `invalid signature for key ${publicLogName}+`],
