@@ -240,12 +240,13 @@ export interface SumFile {
 
 export type SumVerdict =
   | { readonly state: "verified"; readonly database: string }
-  /** No database is to be asked for it: it is private, excepted by a pattern, or verification is off. */
+  /** No database is to be asked for it: it is private, or excepted by a pattern. */
   | { readonly state: "exempt" }
   /** Kept and served all the same; to be compared later. */
   | {
       readonly state: "unverified";
-      readonly database: string;
+      /** Undefined where the configuration wants nothing compared. That may change, and then this is compared, too. */
+      readonly database: string | undefined;
       /** For people. */
       readonly reason: string;
       /** The database answered, and does not have it. Otherwise it could not be asked. */
@@ -261,7 +262,7 @@ export interface SumVerifier {
    * cannot be, now or at all.
    */
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
-  /** The same for a file that is kept already: it is waited for the database, and nothing is `unverified` as an error. */
+  /** The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an error. */
   recheck(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 
