@@ -67,7 +67,7 @@ function describe(
 ): string {
   return `${name} at ${addressOf(url)} is what it says.
 
-  tree     ${countOf(tree.size, "record")}, ${signersOf(tree.note)}
+  tree     ${countOf(tree.size, "record")}, ${signersOf(tree)}
   hash     ${base64(tree.hash)}
   tiles    ${tiles}, every record and every hash computed again
   lookups  ${lookups === tree.size ? `${lookups}, every record` : `${countOf(lookups, "record")} drawn at random`}
