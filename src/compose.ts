@@ -76,6 +76,7 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     source,
     verifier,
     sums: sumdb.verifier,
+    confirmStored: config.sumdb.verify === "required",
     onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
     clock: systemClock,

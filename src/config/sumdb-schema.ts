@@ -17,7 +17,7 @@ export const sumdbSchema = section(
       kind: "choice",
       default: "when-reachable",
       synonyms: ["mode", "check"],
-      doc: "`when-reachable` keeps what upstreams of the chain sent while the database cannot be reached or does not have it, and compares it later; what comes straight from a repository is refused then. `required` refuses both. `off` compares nothing with it, and still relays it. A wrong hash is always refused.",
+      doc: "`when-reachable` keeps what upstreams of the chain sent while the database cannot be reached or does not have it, and compares it later; what comes straight from a repository is refused then. `required` refuses both, also where it is stored already. `off` compares nothing with it, and still relays it. A wrong hash is always refused.",
     }),
     noVerify: setting(value.text(), {
       kind: "text",

@@ -131,6 +131,10 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   ],
   [
     { env: { SLUICE_SUMDB_KEY_FILES: "new.key", GOSUMDB: corp.verifierKey }, files },
+    `GOSUMDB="${corp.verifierKey}" is our own log, by its key; name what public modules are compared with, such as SLUICE_SUMDB_DATABASE=sum.golang.org`,
+  ],
+  [
+    { env: { SLUICE_SUMDB_KEY_FILES: "new.key", SLUICE_SUMDB_MIRROR: corp.verifierKey }, files },
     "SLUICE_SUMDB_KEY_FILES have a key named sum.corp.example, which is a database of others here; make a key with another name, or name another one in database",
   ],
   [

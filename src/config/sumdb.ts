@@ -2,6 +2,7 @@ import { Secret } from "../core/secret.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { type GosumdbSetting, parseGosumdb, parseSignerKey } from "../protocol/sumdb/index.ts";
 import { checkPatterns, type Report } from "./checks.ts";
+import { goDefaultSumdb } from "./defaults.ts";
 import { readVariable } from "./environment.ts";
 import { readNamedFile, type Surroundings } from "./overrides.ts";
 import type { Config, Settings } from "./schema.ts";
@@ -28,6 +29,15 @@ export function readSumdb(sumdb: SumdbSettings, around: SumdbSurroundings, repor
   const key = readVariable(around.env, sumdbKeyEnv);
   const ownNames = readKeys(sumdb.keyFiles, around, report);
   if (key !== undefined) ownNames.push(...namesOf(key, (problem) => around.complain(`${sumdbKeyEnv} ${problem}`)));
+  if (database?.kind === "database" && ownNames.includes(database.name)) {
+    // Such as in the shell where GOSUMDB is this Sluice's log already.
+    report(
+      "sumdb.database",
+      `is our own log, by its key; name what public modules are compared with, such as SLUICE_SUMDB_DATABASE=${goDefaultSumdb}`,
+      { value: sumdb.database },
+    );
+    names.delete(database.name);
+  }
   checkOwnNames(ownNames, names, report);
   const hasKey = key !== undefined || sumdb.keyFiles.length > 0;
   if (sumdb.vouchPublic) checkVouching(database, hasKey, report);

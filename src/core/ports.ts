@@ -126,6 +126,7 @@ export interface Ledger {
   listFacts(prefix: string): AsyncIterable<FileFacts>;
   /** Remembers a file that no checksum database has confirmed; replaces what is known of it. */
   addUnverified(file: UnverifiedFile): Promise<void>;
+  unverified(key: BlobKey): Promise<UnverifiedFile | undefined>;
   removeUnverified(key: BlobKey): Promise<boolean>;
   /** Those whose key comes after `after`, in byte order of keys, at most `limit`. */
   listUnverified(after: BlobKey, limit: number): Promise<UnverifiedFile[]>;
@@ -161,6 +162,11 @@ export interface StoredRecord {
   readonly checkedAt: number;
 }
 
+/** As a module store knows it: with the h1 and the source of the file that stands. */
+export interface StoredUnverified extends UnverifiedFile {
+  readonly source: string;
+}
+
 export interface NewFacts extends Omit<FileFacts, "key" | "firstSeenAt"> {
   /** Why no checksum database has confirmed it yet, for people. */
   readonly unverified?: string | undefined;
@@ -194,8 +200,9 @@ export interface ModuleStore {
   touch(key: BlobKey): void;
   /** Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that another may come. */
   reject(request: ModuleRequest, reason: string): Promise<void>;
-  /** What no checksum database has confirmed, with the h1 of the file that stands: as `Ledger.listUnverified`. */
-  listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]>;
+  /** What no checksum database has confirmed, as `Ledger.listUnverified`. */
+  listUnverified(after: BlobKey, limit: number): Promise<StoredUnverified[]>;
+  unverified(key: BlobKey): Promise<StoredUnverified | undefined>;
   countUnverified(): Promise<number>;
   /** It was compared with a checksum database now, or need not be. */
   confirm(key: BlobKey): Promise<void>;
@@ -233,12 +240,13 @@ export interface SumFile {
 
 export type SumVerdict =
   | { readonly state: "verified"; readonly database: string }
-  /** No database is to be asked for it: it is private, excepted by a pattern, or verification is off. */
+  /** No database is to be asked for it: it is private, or excepted by a pattern. */
   | { readonly state: "exempt" }
   /** Kept and served all the same; to be compared later. */
   | {
       readonly state: "unverified";
-      readonly database: string;
+      /** Undefined where the configuration wants nothing compared. That may change, and then this is compared, too. */
+      readonly database: string | undefined;
       /** For people. */
       readonly reason: string;
       /** The database answered, and does not have it. Otherwise it could not be asked. */
@@ -254,7 +262,7 @@ export interface SumVerifier {
    * cannot be, now or at all.
    */
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
-  /** The same for a file that is kept already: it is waited for the database, and nothing is `unverified` as an error. */
+  /** The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an error. */
   recheck(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 

@@ -1,18 +1,12 @@
-import { parseRequest } from "../protocol/goproxy/index.ts";
-import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError } from "./errors.ts";
-import type { BlobKey, Clock, Events, ModuleStore, SumVerifier, UnverifiedFile } from "./ports.ts";
+import type { Clock, ModuleStore, StoredUnverified, SumVerifier } from "./ports.ts";
+import { compareStored, type StoredSumsOptions } from "./stored-sums.ts";
 
-type Unverified = UnverifiedFile & { readonly source: string };
-
-export interface RecheckOptions {
+export interface RecheckOptions extends StoredSumsOptions {
   readonly store: Pick<ModuleStore, "listUnverified" | "confirm" | "reject">;
   readonly sums: Pick<SumVerifier, "recheck">;
   readonly clock: Clock;
-  readonly events: Events;
   readonly intervalMs: number;
-  /** Told of a file that is no longer in the store, for whoever holds it in memory. */
-  readonly onRejected: (key: BlobKey) => void;
 }
 
 export interface Recheck {
@@ -79,7 +73,7 @@ interface Pass extends Omit<RecheckOptions, "clock" | "intervalMs"> {
 async function recheckAll(pass: Pass): Promise<string | undefined> {
   const { store, events, signal } = pass;
   try {
-    let page: readonly Unverified[];
+    let page: readonly StoredUnverified[];
     for (let after = ""; ; after = page.at(-1)?.key ?? "") {
       page = await store.listUnverified(after, pageFiles);
       if (page.length === 0) return undefined;
@@ -96,7 +90,7 @@ async function recheckAll(pass: Pass): Promise<string | undefined> {
   }
 }
 
-async function recheckEach(files: Iterable<Unverified>, pass: Pass): Promise<string | undefined> {
+async function recheckEach(files: Iterable<StoredUnverified>, pass: Pass): Promise<string | undefined> {
   for (const file of files) {
     const reason = await recheckOne(file, pass);
     if (reason !== undefined || pass.signal.aborted) return reason;
@@ -105,30 +99,19 @@ async function recheckEach(files: Iterable<Unverified>, pass: Pass): Promise<str
 }
 
 /** Why the others need not be tried now. */
-async function recheckOne(unverified: Unverified, pass: Pass): Promise<string | undefined> {
-  const { store, sums, events, onRejected, count, signal } = pass;
-  const { key, h1, source } = unverified;
-  const request = parseRequest(`/${key}`);
-  if (request.kind !== "mod" && request.kind !== "zip") return undefined;
+async function recheckOne(file: StoredUnverified, pass: Pass): Promise<string | undefined> {
+  const { sums, count, signal } = pass;
   try {
-    const verdict = await sums.recheck({ ...request, h1, source, isDirect: false }, { signal, client });
-    if (verdict.state !== "unverified") {
-      await store.confirm(key);
-      count.confirmed += 1;
+    const outcome = await compareStored(file, pass, (sum) => sums.recheck(sum, { signal, client }));
+    if (outcome === "confirmed" || outcome === "rejected") {
+      count[outcome] += 1;
       return undefined;
     }
     count.left += 1;
-    return verdict.isAnswered ? undefined : verdict.reason;
+    return outcome.isAnswered ? undefined : outcome.reason;
   } catch (error) {
     if (!isSluiceError(error) || error.code === "storage_failed") throw error;
-    if (!isChecksumMismatch(error)) {
-      count.left += 1;
-      return error.message;
-    }
-    await store.reject(request, error.message);
-    onRejected(key);
-    events.emit({ type: "integrity_failed", key, source, reason: error.message });
-    count.rejected += 1;
-    return undefined;
+    count.left += 1;
+    return error.message;
   }
 }

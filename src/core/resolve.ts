@@ -11,6 +11,7 @@ import { NegativeCache } from "./negative-cache.ts";
 import { Records } from "./records.ts";
 import { waitUnlessAborted } from "./singleflight.ts";
 import { sha256Of } from "./small-files.ts";
+import { compareStored } from "./stored-sums.ts";
 
 export interface ResolverOptions extends FileFlightOptions {
   /** `list`, `@latest` and queries are fresh for so long. */
@@ -19,6 +20,8 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly notFoundTtlMs: number;
   /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
   readonly clientWaitMs: number;
+  /** Stored files that no checksum database has confirmed are compared before they are served. Without it they are served. */
+  readonly confirmStored?: boolean | undefined;
   /** Told of each zip that is answered, but not of those that are answered again from the server's memory. */
   readonly onZip?: ((request: { readonly modulePath: ModulePath; readonly version: Version }) => void) | undefined;
 }
@@ -61,7 +64,7 @@ export class Resolver {
 
   /** Fails with a `SluiceError`; `not_found` and `not_cached` only when that is the truth. */
   async resolve(request: ModuleRequest, context: ResolveContext): Promise<Answer> {
-    if (context.cachedOnly) return this.#resolveStored(request);
+    if (context.cachedOnly) return this.#resolveStored(request, context.client);
     if (canNeverBeModule(request.modulePath)) {
       throw new SluiceError("not_found", `not found: ${request.modulePath}: no module can have this path`, {
         details: { negative: true },
@@ -108,7 +111,7 @@ export class Resolver {
 
   async #fetch(request: ModuleRequest, client: string): Promise<Answer> {
     if (isFile(request)) {
-      const file = await this.#options.store.read(request);
+      const file = await this.#readStored(request, client);
       if (file !== undefined) {
         this.#options.store.touch(blobKey(request));
         return answerFile(file, "hit");
@@ -117,6 +120,22 @@ export class Resolver {
     return this.#knowing(request, () =>
       isFile(request) ? this.#files.fetch(request, client) : this.#records.fetch(request, client),
     );
+  }
+
+  /** Where only what is confirmed is served, what is stored is no exception. */
+  async #readStored(request: FileRequest, client: string): Promise<StoredFile | undefined> {
+    const { store, events, sums, confirmStored = false, totalTimeoutMs } = this.#options;
+    const file = await store.read(request);
+    if (file === undefined || sums === undefined || !confirmStored) return file;
+    const unverified = await store.unverified(file.key);
+    if (unverified === undefined) return file;
+    const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
+    // What was not confirmed was not served, so the server does not hold it.
+    const compared = { store, events, onRejected: () => undefined };
+    const outcome = await compareStored(unverified, compared, (sum) => sums.check(sum, context));
+    if (outcome === "confirmed") return file;
+    file.discard();
+    return undefined;
   }
 
   /** Fetches what is not known not to exist, and remembers what does not. */
@@ -134,9 +153,9 @@ export class Resolver {
     }
   }
 
-  async #resolveStored(request: ModuleRequest): Promise<Answer> {
+  async #resolveStored(request: ModuleRequest, client: string): Promise<Answer> {
     if (isFile(request)) {
-      const file = await this.#options.store.read(request);
+      const file = await this.#readStored(request, client);
       if (file !== undefined) return answerFile(file, "hit");
     } else {
       const answer =

@@ -1,6 +1,15 @@
 import type { H1 } from "../protocol/brand.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { BlobKey, Clock, Events, FileFacts, Ledger, NewFacts, UnverifiedFile } from "../core/ports.ts";
+import type {
+  BlobKey,
+  Clock,
+  Events,
+  FileFacts,
+  Ledger,
+  NewFacts,
+  StoredUnverified,
+  UnverifiedFile,
+} from "../core/ports.ts";
 import { attempt } from "./failures.ts";
 
 export interface FactBookOptions {
@@ -64,16 +73,20 @@ export class FactBook {
     await attempt(events, ledger.name, () => ledger.removeUnverified(key));
   }
 
+  async unverified(key: BlobKey): Promise<StoredUnverified | undefined> {
+    const file = await this.#options.ledger.unverified(key);
+    return file && this.#standing(file);
+  }
+
+  async listUnverified(after: BlobKey, limit: number): Promise<StoredUnverified[]> {
+    const files = await this.#options.ledger.listUnverified(after, limit);
+    return Promise.all(files.map((file) => this.#standing(file)));
+  }
+
   /** With the h1 and source of the file that stands, which another writer may have been first with. */
-  async listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]> {
-    const { ledger } = this.#options;
-    const files = await ledger.listUnverified(after, limit);
-    return Promise.all(
-      files.map(async (file) => {
-        const facts = await ledger.facts(file.key);
-        return { ...file, h1: facts?.h1 ?? file.h1, source: facts?.source ?? "unknown" };
-      }),
-    );
+  async #standing(file: UnverifiedFile): Promise<StoredUnverified> {
+    const facts = await this.#options.ledger.facts(file.key);
+    return { ...file, h1: facts?.h1 ?? file.h1, source: facts?.source ?? "unknown" };
   }
 
   countUnverified(): Promise<number> {

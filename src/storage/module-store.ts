@@ -13,7 +13,7 @@ import type {
   NewFacts,
   StoredFile,
   StoredRecord,
-  UnverifiedFile,
+  StoredUnverified,
   ZipVerifier,
 } from "../core/ports.ts";
 import { inspect } from "./adoption.ts";
@@ -107,7 +107,11 @@ class TieredModuleStore implements ModuleStore {
     return this.#files.reject(fileRequest(request), reason);
   }
 
-  listUnverified(after: BlobKey, limit: number): Promise<(UnverifiedFile & { readonly source: string })[]> {
+  unverified(key: BlobKey): Promise<StoredUnverified | undefined> {
+    return this.#facts.unverified(key);
+  }
+
+  listUnverified(after: BlobKey, limit: number): Promise<StoredUnverified[]> {
     return this.#facts.listUnverified(after, limit);
   }
 

@@ -118,12 +118,17 @@ describe("a public file", () => {
     await expect(refused).rejects.toMatchObject({ code: "integrity" });
   });
 
-  it("is exempt where there is no log", async () => {
-    const sums = verifier({ publicLog: undefined, isRequired: true });
-    sums.prepare(modulePath, version, "test");
-    expect(await sums.check(file({ isDirect: true }), context())).toEqual({ state: "exempt" });
-    expect(events.all).toEqual([]);
-  });
+  it.each([true, false])(
+    "goes on without a word where there is no log, and is remembered as not compared: %s",
+    async (isDirect) => {
+      const sums = verifier({ publicLog: undefined });
+      sums.prepare(modulePath, version, "test");
+      const uncompared = { state: "unverified", database: undefined, reason: expect.stringContaining("sumdb.verify") };
+      expect(await sums.check(file({ isDirect }), context())).toMatchObject(uncompared);
+      expect(await sums.recheck(file({ isDirect }), context())).toMatchObject(uncompared);
+      expect(events.all).toEqual([]);
+    },
+  );
 
   it("costs one look-up for all its files and all who ask, which may begin before", async () => {
     const sums = verifier();

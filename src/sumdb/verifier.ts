@@ -22,7 +22,7 @@ export interface PrivateLog {
 }
 
 export interface SumVerifierOptions {
-  /** What public modules are compared with. Without it they are exempt. */
+  /** What public modules are compared with. Without it they go on unverified, whatever is required. */
   readonly publicLog?: PublicLog | undefined;
   /** What private modules are compared with, as far as they are in it. */
   readonly privateLog?: PrivateLog | undefined;
@@ -54,6 +54,14 @@ interface Lookup {
 
 type Unverified = Extract<SumVerdict, { readonly state: "unverified" }>;
 
+/** Nobody is told: that is what the configuration wants. */
+const uncompared: Unverified = {
+  state: "unverified",
+  database: undefined,
+  reason: "it came while nothing was compared (sumdb.verify, sumdb.database)",
+  isAnswered: false,
+};
+
 /** Compares what sources send with the public database, and what is private with our own log. */
 export function createSumVerifier(options: SumVerifierOptions): SumVerifier {
   const { publicLog, privateLog, isPrivate, isRequired, clock, events } = options;
@@ -69,7 +77,7 @@ export function createSumVerifier(options: SumVerifierOptions): SumVerifier {
       const mayBeUnverified = !isRequired && !file.isDirect;
       const asked = ask(file, context);
       const verdict = await told(file, mayBeUnverified ? withPatience(asked) : asked);
-      if (verdict.state !== "unverified") return verdict;
+      if (verdict.state !== "unverified" || verdict.database === undefined) return verdict;
       if (mayBeUnverified) {
         tell(file, verdict.database, "unverified", verdict.reason);
         return verdict;
@@ -79,14 +87,16 @@ export function createSumVerifier(options: SumVerifierOptions): SumVerifier {
     },
     async recheck(file, context) {
       const verdict = await told(file, ask(file, context));
-      if (verdict.state === "unverified") tell(file, verdict.database, "unverified", verdict.reason);
+      if (verdict.state === "unverified" && verdict.database !== undefined) {
+        tell(file, verdict.database, "unverified", verdict.reason);
+      }
       return verdict;
     },
   };
 
   async function ask(file: SumFile, context: FetchContext): Promise<SumVerdict> {
     if (isPrivate(file.modulePath)) return privateLog === undefined ? { state: "exempt" } : askOwn(privateLog, file);
-    return publicLog === undefined ? { state: "exempt" } : askPublic(publicLog, file, context);
+    return publicLog === undefined ? uncompared : askPublic(publicLog, file, context);
   }
 
   async function askPublic(log: PublicLog, file: SumFile, context: FetchContext): Promise<SumVerdict> {

@@ -70,6 +70,14 @@ describe.skipIf(isMissing)("what go says when something is not what the checksum
     expect(refused).not.toContain("Truncated");
   });
 
+  test("an upstream sends another .zip to a Sluice that compares nothing: go finds it by the log that Sluice relays", async () => {
+    sendOther("zip");
+    const { through } = await createBoth({ sumdb: 'verify = "off"' });
+    const said = await download(through, leaf);
+    expect(said).toContain(`${leaf}: verifying module: checksum mismatch`);
+    expect(said).toContain("SECURITY ERROR\nThis download does NOT match the one reported by the checksum server.");
+  });
+
   test.each([
     ["hashes", /tile\/8\/\d/, "downloaded inconsistent tile"],
     ["a tree", /lookup\//, `invalid signature for key ${publicLogName}+`],
@@ -85,10 +93,13 @@ describe.skipIf(isMissing)("what go says when something is not what the checksum
 
   test("the log shows two histories", async () => {
     const { direct, through } = await createBoth();
-    for (const go of [direct, through]) expect(await download(go, "example.com/leaf@v1.1.0")).toBe("");
+    const forgetful = await scene.createDeveloper({ GOPROXY: scene.upstream.url, GOSUMDB: scene.log.gosumdb });
+    for (const go of [direct, through, forgetful]) expect(await download(go, "example.com/leaf@v1.1.0")).toBe("");
+    await forgetful.clearModCache();
     scene.log.fork(100);
     // Far enough that go needs other tiles than those it has: else it only says that one is inconsistent.
     scene.log.growTo(1000);
+    expect(await download(forgetful, leaf)).toMatch(/checking tree#\d+: downloaded inconsistent tile/);
     const alone = await download(direct, leaf);
     expect(alone).toContain("SECURITY ERROR\ngo.sum database server misbehavior detected!");
     const refused = await download(through, leaf);
@@ -178,6 +189,7 @@ describe.skipIf(isMissing)("what go says when a checksum database has no answer"
     const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: scene.log.verifierKey });
     const said = await download(go, "example.com/fresh@v1.0.0");
     expect(said).toContain(`${url}/sumdb/${publicLogName}/lookup/example.com/fresh@v1.0.0: 404 Not Found`);
+    expect(said).toContain(`not found: example.com/fresh@v1.0.0: ${publicLogName} does not have it`);
   });
 
   test("the public log does not have a version that comes straight from its repository", async () => {
@@ -206,6 +218,12 @@ describe.skipIf(isMissing)("what go says when a checksum database has no answer"
     const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: verifierKey });
     const said = await download(go, leaf);
     expect(said).toContain('Get "https://127.0.0.1:1/lookup/example.com/leaf@v1.2.0"');
+  });
+
+  test("go compares toolchains in any case", async () => {
+    const { url } = await scene.startSluice();
+    const go = await scene.createDeveloper({ GOPROXY: url, GOSUMDB: "off", GOTOOLCHAIN: "go1.99.0", GOFLAGS: "" });
+    expect((await go.go(["version"])).stderr).toContain("checksum database disabled by GOSUMDB=off");
   });
 
   test("the public log is down: modules are served unverified, look-ups say so", async () => {

@@ -82,6 +82,21 @@ describe("sumdb commands and a Sluice that runs", { timeout: 60_000 }, () => {
     expect((await fetch(new URL("/readyz", sluice.url))).status).toBe(200);
   });
 
+  it("forget-tree settles a fork, without a restart", async () => {
+    const statusOf = async (file: string): Promise<number> =>
+      (await fetch(`${sluice.url}/example.com/leaf/@v/${file}`)).status;
+    expect(await statusOf("v1.0.0.mod")).toBe(200);
+    publicLog.fork(5);
+    publicLog.growTo(40);
+    expect(await statusOf("v1.1.0.mod")).toBe(502);
+    const { stdout } = await sumdb("status");
+    expect(stdout).toContain(`  ${publicLog.name} has shown two histories, seen `);
+    expect(stdout).toContain(Buffer.from(publicLog.tree(41).hash).toString("base64"));
+    expect(await sumdb("forget-tree", publicLog.name, "--yes")).toMatchObject({ code: 0, stderr: "" });
+    await expect.poll(() => statusOf("v1.1.0.mod"), { timeout: 20_000 }).toBe(200);
+    expect((await sumdb("status")).stdout).toContain("Forks\n  none\n");
+  });
+
   it("verify agrees with it, relayed logs included", async () => {
     for (const query of queries) await lookUp(query);
     expect(await audit()).toMatchObject({ code: 0, stderr: "" });

@@ -225,6 +225,12 @@ describe("sumdb verify", () => {
     expect(await sumdbFails("verify", ...args)).toMatch(message);
   });
 
+  it("refuses an address where no log is", async () => {
+    expect(await sumdbFails("verify", `${log.url}/elsewhere`, "--key", verifierKey)).toBe(
+      `sluice: ${log.url}/elsewhere is not the address of a log: ${log.url}/elsewhere/latest: answered 404; that of a log behind a Sluice ends in /sumdb/<name>\n`,
+    );
+  });
+
   it("refuses a state file of another log", async () => {
     await writeFile(join(cwd, "state.note"), Buffer.from((await startedElsewhere()).note));
     expect(await sumdbFails("verify", log.gosumdb, "--state", "state.note")).toMatch(

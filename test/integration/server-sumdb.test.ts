@@ -277,7 +277,7 @@ describe("what a database fails with", () => {
     const { get, records } = await serve([log]);
     await expect(get(`/sumdb/${name}/latest`, { signal: client.signal })).rejects.toThrow("aborted");
     await expect
-      .poll(() => records.map(({ status, error }) => [status, error]))
+      .poll(() => records.map(({ status, error }) => [status, error]), { timeout: 10_000 })
       .toEqual([[499, "cancelled: the client went away"]]);
   });
 });

@@ -7,6 +7,8 @@ import { parseSignerKey, parseVerifierKey, recordHash } from "../../src/protocol
 import { auditLog, type AuditOptions, type AuditReport } from "../../src/sumdb/audit/audit.ts";
 import { base64 } from "../../src/sumdb/audit/finding.ts";
 import { createLogReader } from "../../src/sumdb/audit/log-reader.ts";
+import { lacksOracles } from "../support/go-oracle.ts";
+import { startGoSumServer } from "../support/go-sum-server.ts";
 import { flipBit, startSumLog, sumLogSigner, type SumLog } from "../support/sum-log.ts";
 
 let http: HttpClient;
@@ -15,7 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => http.close());
 
-function audit(log: SumLog, options: Partial<AuditOptions> = {}): Promise<AuditReport> {
+function audit(log: Pick<SumLog, "url" | "verifierKey">, options: Partial<AuditOptions> = {}): Promise<AuditReport> {
   const { signal } = new AbortController();
   return auditLog({
     log: createLogReader({ url: new URL(log.url), http, clock: systemClock, signal }),
@@ -36,6 +38,20 @@ describe("a log of every shape is what it says", () => {
     expect(report).toMatchObject({ tree: log.tree(), lookups: Math.min(size, 20), findings: [], findingCount: 0 });
     expect(progress.at(-1) ?? 0).toBe(size);
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  });
+});
+
+describe.skipIf(lacksOracles())("a log that golang.org/x/mod serves", () => {
+  it("is what it says", { timeout: 120_000 }, async () => {
+    const log = await startGoSumServer();
+    for (let id = 0; id < 300; id++) {
+      const path = `example.com/m${id}`;
+      const h1 = `h1:${base64(recordHash(path))}`;
+      await log.add({ path, version: "v1.0.0", text: `${path} v1.0.0 ${h1}\n${path} v1.0.0/go.mod ${h1}\n` });
+    }
+    const report = await audit(log, { lookups: 300 });
+    await log.close();
+    expect(report).toMatchObject({ tree: { size: 300 }, tiles: 5, lookups: 300, findings: [] });
   });
 });
 

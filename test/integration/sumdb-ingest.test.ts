@@ -262,10 +262,34 @@ describe("while the log is down", () => {
     await expect.poll(async () => (await ask(sluice.url, `${leaf}.mod`)).status, { timeout: 60_000 }).toBe(200);
   }, 90_000);
 
-  test("nothing is asked of it where verification is off", async () => {
-    const sluice = await start(bad.url, { SLUICE_SUMDB_VERIFY: "off" });
-    expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
+  test("what was kept as unverified is refused where it must be confirmed, and compared when the log is back", async () => {
+    const first = await start(bad.url);
+    for (const path of [`${leaf}.mod`, "/example.com/leaf/@v/v1.0.0.mod"]) {
+      expect((await ask(first.url, path)).status).toBe(200);
+    }
+    await stop(first);
+    const sluice = await start(good.url, { SLUICE_SUMDB_VERIFY: "required" });
+    expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(502);
+    log.clearFaults();
+    await expect.poll(async () => (await ask(sluice.url, `${leaf}.mod`)).status, { timeout: 60_000 }).toBe(200);
+    expect((await ask(sluice.url, `${leaf}.mod`)).body.equals(fixture(`${leaf}.mod`))).toBe(true);
+    expect((await ask(sluice.url, "/example.com/leaf/@v/v1.0.0.mod")).headers["x-sluice-cache"]).toBe("hit");
+    expect(unverified()).toEqual([]);
+  }, 90_000);
+
+  test.each([
+    ["verification is off", { SLUICE_SUMDB_VERIFY: "off" }],
+    ["there is no database", { GOSUMDB: "off" }],
+  ])("nothing is asked of it where %s, and what comes is compared when that changes", async (_name, env) => {
+    const first = await start(bad.url, env);
+    expect((await ask(first.url, `${leaf}.mod`)).status).toBe(200);
     expect(log.requests).toEqual([]);
+    expect(unverified()).toEqual([expect.stringMatching(/^example\.com\/leaf\/@v\/v1\.2\.0\.mod: .*sumdb\.verify/)]);
+    await stop(first);
+    log.clearFaults();
+    const sluice = await start(good.url, { SLUICE_SUMDB_VERIFY: "required" });
+    const answer = await ask(sluice.url, `${leaf}.mod`);
+    expect(answer.body.equals(fixture(`${leaf}.mod`))).toBe(true);
     expect(unverified()).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Answer } from "../../src/core/answer.ts";
+import { systemClock } from "../../src/core/clock.ts";
 import { openNote, parseLookup, parseTree, parseVerifierKey, type Tile } from "../../src/protocol/sumdb/index.ts";
 import { asker, followLog, moduleVersion, pathsOf, testLog } from "../support/followed-log.ts";
 import { lacksOracles } from "../support/go-oracle.ts";
@@ -71,6 +72,16 @@ describe("latest", () => {
     ]);
     expect([second.cache, second.freshForMs, third.cache, third.freshForMs]).toEqual(["hit", 1000, "miss", 60_000]);
     expect(log.requestsFor("latest")).toHaveLength(2);
+  });
+
+  test("is asked for again when the clock was ahead and is set back", async () => {
+    let now = Date.UTC(2030, 0, 1);
+    const log = await testLog({ size: 1000 });
+    const { mirror } = await followLog(log, { clock: { ...systemClock, now: () => now } });
+    await mirror.latest(asker());
+    log.growTo(1100);
+    now = Date.UTC(2026, 0, 1);
+    expect(sizeOf(log, bytesOf(await mirror.latest(asker())))).toBe(1100);
   });
 
   test("is answered stale while the log fails, which is not asked again at once", async () => {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { goDefaultSumdb } from "../../src/config/defaults.ts";
 import type { GoMachine } from "../support/go.ts";
 import { lacks } from "../support/needs.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
@@ -38,7 +39,8 @@ describe.skipIf(lacks("go", ["version"]))("real projects through this machine's 
   describe("an empty Sluice in front of the chain", () => {
     let sluice: RunningSluice;
     beforeAll(async () => {
-      sluice = await startSluiceProcess({ upstream: machineChain(), dataDir, env: egressEnvironment() });
+      const env = { ...egressEnvironment(), GOSUMDB: goDefaultSumdb, SLUICE_SUMDB_VERIFY: "required" };
+      sluice = await startSluiceProcess({ upstream: machineChain(), dataDir, env });
     });
     afterAll(async () => {
       await stopCleanly(sluice);
@@ -46,6 +48,14 @@ describe.skipIf(lacks("go", ["version"]))("real projects through this machine's 
 
     test.each(projects)("%s: the same go.sum", async (name) => {
       expect(await downloadThrough(sluice, name, maxAttempts)).toEqual(filesOf(name));
+    });
+
+    test("every file is what the public checksum database says", async () => {
+      const metrics = await (await fetch(new URL("/metrics", sluice.url))).text();
+      const checks = metrics.split("\n").filter((line) => line.startsWith("sluice_sumdb_checks_total"));
+      expect(checks).toEqual([expect.stringContaining('outcome="verified"')]);
+      expect(Number(checks[0]?.replace(/^.* /, ""))).toBeGreaterThan(leastModules);
+      expect(metrics).toContain("\nsluice_unverified_files 0\n");
     });
   });
 

@@ -33,6 +33,7 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
       expect(await ledger.removeFreshness("a")).toBe(false);
       expect(await Array.fromAsync(ledger.listFacts(""))).toEqual([]);
       expect(await ledger.removeUnverified("a")).toBe(false);
+      expect(await ledger.unverified("a")).toBeUndefined();
       expect(await ledger.listUnverified("", 10)).toEqual([]);
       expect(await ledger.countUnverified()).toBe(0);
       await expect(ledger.check()).resolves.toBeUndefined();
@@ -148,6 +149,7 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
         };
         await ledger.addUnverified(later);
         expect(await ledger.listUnverified("", 10)).toEqual([later]);
+        expect(await ledger.unverified(later.key)).toEqual(later);
         expect(await ledger.countUnverified()).toBe(1);
       });
 

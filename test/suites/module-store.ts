@@ -113,6 +113,7 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         const expected = h1 === undefined ? [] : [{ key, h1, reason: "the log did not answer", since, source }];
         expect(await store.listUnverified("", 10)).toEqual(expected);
         expect(await store.countUnverified()).toBe(expected.length);
+        expect(await store.unverified(key)).toEqual(expected[0]);
         expect(await store.listUnverified(key, 10)).toEqual([]);
         await store.confirm(key);
         expect(await store.countUnverified()).toBe(0);

@@ -32,6 +32,7 @@ export function passOnLedger(ledger: Ledger, before: (operation: string) => void
     lastUsed: (key) => guarded("lastUsed", () => ledger.lastUsed(key)),
     listFacts: (prefix) => ledger.listFacts(prefix),
     addUnverified: (file) => guarded("addUnverified", () => ledger.addUnverified(file)),
+    unverified: (key) => guarded("unverified", () => ledger.unverified(key)),
     removeUnverified: (key) => guarded("removeUnverified", () => ledger.removeUnverified(key)),
     listUnverified: (after, limit) => guarded("listUnverified", () => ledger.listUnverified(after, limit)),
     countUnverified: () => guarded("countUnverified", () => ledger.countUnverified()),

@@ -32,7 +32,7 @@ export async function showSum(query: string, config: Config, { url, key }: ShowO
   return `${record.text}
   database  ${database.name}, at ${addressOf(database.url)}
   record    ${record.id} of ${record.tree.size}, counted from 0
-  proven    by the log's tiles, under a tree of ${countOf(record.tree.size, "record")} ${signersOf(record.tree.note)}
+  proven    by the log's tiles, under a tree of ${countOf(record.tree.size, "record")} ${signersOf(record.tree)}
 `;
 }
 

@@ -1,6 +1,6 @@
 import { withLogReader } from "../../compose-tools.ts";
 import type { Config } from "../../config/index.ts";
-import { SluiceError } from "../../core/errors.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { SignedTree } from "../../core/ports.ts";
 import { type AuditReport, auditLog } from "../../sumdb/audit/audit.ts";
 import { base64, countOf, type Finding } from "../../sumdb/audit/finding.ts";
@@ -36,12 +36,22 @@ export async function verifySumdb(word: string, config: Config, options: VerifyO
         onProgress: ({ records, size }) => progress.update(records, size),
       }),
     );
+  } catch (error) {
+    throw isSluiceError(error, "not_found") ? noLog(database, error) : error;
   } finally {
     progress.stop();
   }
   if (report.findingCount > 0) throw notWhatItSays(database, report, previous);
   if (state !== undefined) await writeState(state, report.tree);
   return describe(database, report, { previous, state });
+}
+
+function noLog({ url }: Database, cause: SluiceError): SluiceError {
+  return new SluiceError(
+    "not_found",
+    `${addressOf(url)} is not the address of a log: ${cause.message}; that of a log behind a Sluice ends in /sumdb/<name>`,
+    { cause },
+  );
 }
 
 function parseCount(text: string): number {
@@ -57,7 +67,7 @@ function describe(
 ): string {
   return `${name} at ${addressOf(url)} is what it says.
 
-  tree     ${countOf(tree.size, "record")}, ${signersOf(tree.note)}
+  tree     ${countOf(tree.size, "record")}, ${signersOf(tree)}
   hash     ${base64(tree.hash)}
   tiles    ${tiles}, every record and every hash computed again
   lookups  ${lookups === tree.size ? `${lookups}, every record` : `${countOf(lookups, "record")} drawn at random`}

@@ -26,6 +26,7 @@ export interface Connection {
   readonly setUsed: StatementSync;
   readonly removeUsed: StatementSync;
   readonly addUnverified: StatementSync;
+  readonly unverified: StatementSync;
   readonly removeUnverified: StatementSync;
   readonly listUnverified: StatementSync;
   readonly countUnverified: StatementSync;
@@ -61,6 +62,7 @@ export function connect(file: string, now: number): Connection {
       ),
       removeUsed: db.prepare("DELETE FROM uses WHERE key = ?"),
       addUnverified: db.prepare("INSERT OR REPLACE INTO unverified (key, h1, reason, since) VALUES (?, ?, ?, ?)"),
+      unverified: db.prepare("SELECT * FROM unverified WHERE key = ?"),
       removeUnverified: db.prepare("DELETE FROM unverified WHERE key = ?"),
       listUnverified: db.prepare("SELECT * FROM unverified WHERE key > ? ORDER BY key LIMIT ?"),
       countUnverified: db.prepare("SELECT count(*) AS files FROM unverified"),

@@ -123,6 +123,13 @@ class SqliteLedger implements OpenedSqliteLedger {
     await this.#run("write", ({ addUnverified }) => addUnverified.run(key, h1, reason, since));
   }
 
+  unverified(key: BlobKey): Promise<UnverifiedFile | undefined> {
+    return this.#run("read", ({ unverified }) => {
+      const row = unverified.get(key);
+      return row && toUnverified(row);
+    });
+  }
+
   removeUnverified(key: BlobKey): Promise<boolean> {
     return this.#run("write", ({ removeUnverified }) => removeUnverified.run(key).changes > 0);
   }

@@ -14,7 +14,7 @@ import { base64, countOf, type Finding, Findings } from "./finding.ts";
 import { inOrder } from "./in-order.ts";
 import type { LogReader } from "./log-reader.ts";
 import { LookupCheck } from "./lookup-check.ts";
-import { openTree } from "./signed-tree.ts";
+import { type OpenedTree, openTree } from "./signed-tree.ts";
 import { TreeCheck } from "./tree-check.ts";
 
 export interface AuditOptions {
@@ -40,7 +40,7 @@ export interface AuditProgress {
 
 export interface AuditReport {
   /** The signed tree that was audited. */
-  readonly tree: SignedTree;
+  readonly tree: OpenedTree;
   readonly tiles: number;
   /** How many records were looked up. */
   readonly lookups: number;

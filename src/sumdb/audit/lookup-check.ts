@@ -23,7 +23,8 @@ const maxTrees = 1000;
 export class LookupCheck {
   readonly #options: LookupCheckOptions;
   readonly #prover: Prover;
-  readonly #trees = new LRUCache<string, Promise<void>>({ max: maxTrees });
+  /** By their notes. */
+  readonly #trees = new LRUCache<string, Promise<SignedTree>>({ max: maxTrees });
 
   constructor(options: LookupCheckOptions) {
     this.#options = options;
@@ -43,7 +44,7 @@ export class LookupCheck {
   }
 
   async #compare(id: number, text: string): Promise<void> {
-    const { log, verifiers, findings } = this.#options;
+    const { log, findings } = this.#options;
     const [line] = parseRecord(text);
     if (line === undefined) return;
     const { modulePath, version } = line;
@@ -54,7 +55,7 @@ export class LookupCheck {
     } else if (lookup.text !== text) {
       findings.add(place, ["the tiles have", text.trimEnd()], ["the lookup has", lookup.text.trimEnd()]);
     }
-    const tree = openTree(lookup.note, verifiers, "its signed tree");
+    const tree = await this.#treeOf(lookup.note);
     if (tree.size <= id) {
       findings.add(
         place,
@@ -62,17 +63,22 @@ export class LookupCheck {
         ["comes with one of", `${tree.size}`],
       );
     }
-    await this.#checkTree(tree);
   }
 
-  /** Each tree once, however many lookups come with it. */
-  #checkTree(tree: SignedTree): Promise<void> {
-    const key = `${tree.size} ${base64(tree.hash)}`;
+  /** Checked once, however many lookups come with it. */
+  #treeOf(note: Uint8Array): Promise<SignedTree> {
+    const key = Buffer.from(note).toString("latin1");
     const known = this.#trees.get(key);
     if (known !== undefined) return known;
-    const checked = this.#findPlace(tree);
+    const checked = this.#checkTree(note);
     this.#trees.set(key, checked);
     return checked;
+  }
+
+  async #checkTree(note: Uint8Array): Promise<SignedTree> {
+    const tree = openTree(note, this.#options.verifiers, "its signed tree");
+    await this.#findPlace(tree);
+    return tree;
   }
 
   async #findPlace(tree: SignedTree): Promise<void> {

@@ -1,16 +1,16 @@
 import { SluiceError } from "../../core/errors.ts";
-import type { LogRecord, SignedTree } from "../../core/ports.ts";
+import type { LogRecord } from "../../core/ports.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { type NoteVerifier, parseLookup, recordHash } from "../../protocol/sumdb/index.ts";
 import { base64, countOf } from "./finding.ts";
 import type { LogReader } from "./log-reader.ts";
 import { Prover } from "./prover.ts";
-import { openTree } from "./signed-tree.ts";
+import { type OpenedTree, openTree } from "./signed-tree.ts";
 
 /** A record, and the signed tree that it is proven to be in. */
 export interface ProvenRecord extends LogRecord {
-  readonly tree: SignedTree;
+  readonly tree: OpenedTree;
 }
 
 /**

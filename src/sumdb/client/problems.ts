@@ -1,5 +1,6 @@
 import { SluiceError } from "../../core/errors.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events, SignedTree } from "../../core/ports.ts";
+import { ProtocolError } from "../../protocol/error.ts";
 
 /** The log does not have what belongs to a tree that it signed. That is not "does not exist": it may be on its way. */
 export function missing(path: string, { database, cause }: { database: string; cause: SluiceError }): SluiceError {
@@ -38,4 +39,17 @@ export function forked(database: string, ourSize: number, theirSize: number): Sl
 
 export function isFork(error: SluiceError): boolean {
   return error.details["fork"] === true;
+}
+
+/** Opens a signed tree; what is wrong with it goes into the refusal: `has a wrong signed tree: …`. */
+export function openOrRefuse(
+  open: () => SignedTree,
+  refuse: (reason: string, cause: ProtocolError) => SluiceError,
+): SignedTree {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw refuse(`has a wrong signed tree: ${error.message}`, error);
+  }
 }

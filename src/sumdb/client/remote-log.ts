@@ -5,26 +5,25 @@ import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import {
-  checkDataTile,
   equalHashes,
   findHash,
-  formatDataTile,
   hashBytes,
   type Lookup,
   lookupPath,
   type NoteVerifier,
-  parseDataTile,
   parseLookup,
   recordHash,
   type Tile,
   tileHeight,
   tilePath,
 } from "../../protocol/sumdb/index.ts";
+import { findDataTile } from "./data-tiles.ts";
 import { Follower } from "./follower.ts";
-import { fullWidth, LogFiles } from "./log-files.ts";
-import { invalid, isFork, missing } from "./problems.ts";
+import { LogFiles } from "./log-files.ts";
+import { NewestTree } from "./newest-tree.ts";
+import { invalid, isFork, openOrRefuse } from "./problems.ts";
 import type { ProvenTile, Timeline } from "./timeline.ts";
-import type { LogTransport } from "./transport.ts";
+import type { LogResponse, LogTransport } from "./transport.ts";
 import { WriteBehind } from "./write-behind.ts";
 
 export interface RemoteLogOptions {
@@ -72,12 +71,8 @@ export interface RemoteLog {
 
 /** For all that one answer takes of the log. */
 const flightMs = 60_000;
-/** How long a newer tree is waited for when there is one to go on with. */
-const patienceMs = 5000;
 /** How long closing waits for the disk. */
 const closeMs = 5000;
-/** After the log failed to say its newest tree, how long it is not asked again while there is one to go on with. */
-const restAfterFailureMs = 15_000;
 /** Whoever asks for what is not in the tree makes us ask for a newer one, but not more often than this. */
 const beyondTreeMs = 1000;
 
@@ -91,13 +86,10 @@ class VerifiedLog implements RemoteLog {
   readonly #writes: WriteBehind;
   readonly #files: LogFiles;
   readonly #follower: Follower;
+  readonly #newest: NewestTree;
   readonly #lookups = new Singleflight<ProvenRecord>();
   readonly #tiles = new Singleflight<ProvenTile>();
-  readonly #newest = new Singleflight<SignedTree>();
-  readonly #refreshes = new Singleflight<SignedTree>();
   readonly #closing = new AbortController();
-  #confirmedAt = 0;
-  #refreshFailedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RemoteLogOptions) {
     this.name = options.name;
@@ -105,6 +97,11 @@ class VerifiedLog implements RemoteLog {
     this.#writes = new WriteBehind({ blobs: options.cache, events: options.events });
     this.#files = new LogFiles({ ...options, writes: this.#writes });
     this.#follower = new Follower({ ...options, files: this.#files });
+    this.#newest = new NewestTree({
+      ...options,
+      follower: this.#follower,
+      flightContext: (asker) => this.#flightContext(asker),
+    });
   }
 
   async lookup(modulePath: ModulePath, version: Version, context: FetchContext): Promise<ProvenRecord> {
@@ -125,23 +122,13 @@ class VerifiedLog implements RemoteLog {
   }
 
   async tree(context: FetchContext, { maxAgeMs }: { readonly maxAgeMs: number }): Promise<KnownTree> {
-    const { clock } = this.#options;
-    const timeline = await this.#follower.timeline();
-    const isKnown = timeline.isFollowed;
-    const isResting = clock.now() - this.#refreshFailedAt < restAfterFailureMs;
-    if (isKnown && (isResting || !this.#isOlder(maxAgeMs))) return this.#known(timeline.tree);
-    const refresh = this.#refresh(context);
-    try {
-      return this.#known(await this.#wait(isKnown ? this.#withPatience(refresh) : refresh, context));
-    } catch (error) {
-      if (!isKnown || !isUnavailable(error)) throw error;
-      return this.#known((await this.#follower.timeline()).tree);
-    }
+    const tree = await this.#wait(this.#newest.find(context, maxAgeMs), context);
+    return { ...tree, confirmedAt: this.#newest.confirmedAt };
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([this.#lookups, this.#tiles, this.#refreshes, this.#newest].map((flights) => flights.settled()));
+    await Promise.all([this.#lookups, this.#tiles, this.#newest].map((flights) => flights.settled()));
     const over = new AbortController();
     const outOfPatience = this.#options.clock.sleep(closeMs, over.signal).catch(() => undefined);
     await Promise.race([this.#writes.settled(), outOfPatience]);
@@ -179,15 +166,12 @@ class VerifiedLog implements RemoteLog {
     context: FetchContext,
   ): Promise<{ readonly record: ProvenRecord; readonly bytes: Uint8Array }> {
     const { path } = lookup;
-    const [{ bytes, via }, newest] = await Promise.all([
-      this.#options.transport.get(path, "lookup", context),
-      this.#firstTree(context),
-    ]);
+    const [{ bytes, via }, newest] = await Promise.all([this.#ask(lookup, context), this.#newest.first(context)]);
     const refuse = (reason: string, cause?: unknown): SluiceError =>
       invalid(this.#options.events, { database: this.name, via, reason: `the answer for ${path} ${reason}`, cause });
     const answer = readAnswer(bytes, lookup);
     if ("wrong" in answer) throw refuse(answer.wrong, answer.cause);
-    const tree = this.#open(answer.note, refuse);
+    const tree = openOrRefuse(() => this.#follower.open(answer.note), refuse);
     const { id, text } = answer;
     if (id >= tree.size) throw refuse(`has a signed tree without its record ${id}`);
     const timeline = await this.#timelineWith(id, { tree, newest, context });
@@ -236,24 +220,11 @@ class VerifiedLog implements RemoteLog {
     if (!isSluiceError(error, "integrity") || isFork(error)) return error;
     try {
       if (tree !== undefined) await this.#follower.follow(tree, context);
-      else if (this.#isOlder(beyondTreeMs)) await this.#refresh(context);
+      else if (this.#newest.isOlder(beyondTreeMs)) await this.#newest.refresh(context);
     } catch (later) {
       if (isSluiceError(later) && isFork(later)) return later;
     }
     return error;
-  }
-
-  #open(note: Uint8Array, refuse: (reason: string, cause: unknown) => SluiceError): SignedTree {
-    try {
-      return this.#follower.open(note);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      throw refuse(`has a wrong signed tree: ${error.message}`, error);
-    }
-  }
-
-  #isOlder(ms: number): boolean {
-    return this.#options.clock.now() - this.#confirmedAt > ms;
   }
 
   async #findTile(tile: Tile, context: FetchContext): Promise<ProvenTile> {
@@ -265,81 +236,15 @@ class VerifiedLog implements RemoteLog {
       });
     let proven = await provenBy(await this.#follower.timeline());
     if (proven === undefined || proven.tile.width < tile.width) {
-      if (this.#isOlder(beyondTreeMs)) await this.#refresh(context);
+      if (this.#newest.isOlder(beyondTreeMs)) await this.#newest.refresh(context);
       proven = await provenBy(await this.#follower.timeline());
     }
     if (proven === undefined || proven.tile.width < tile.width) {
       throw this.#notFound(path, "it is not in the log's newest tree");
     }
     const bytes = proven.bytes.subarray(0, tile.width * hashBytes);
-    return tile.level === -1 ? this.#findDataTile(tile, bytes, context) : { ...proven, tile, bytes };
-  }
-
-  /** The records whose hashes are given. Full ones are kept. */
-  async #findDataTile(tile: Tile, hashes: Uint8Array, context: FetchContext): Promise<ProvenTile> {
-    const path = tilePath(tile);
-    const full = tilePath({ ...tile, width: fullWidth });
-    const leaves = Array.from({ length: tile.width }, (_, entry) =>
-      hashes.subarray(entry * hashBytes, (entry + 1) * hashBytes),
-    );
-    const stored = await this.#files.stored(full);
-    if (stored !== undefined) {
-      const bytes = tryBeginning(stored, tile.width);
-      if (tryCheckDataTile(bytes, leaves) === undefined) return { tile, bytes, isStored: true };
-      await this.#files.setAside(full, "it does not belong to the tree that was signed");
-    }
-    const { bytes, via } = await this.#files.fetchTile(tile, context);
-    const wrong = tryCheckDataTile(bytes, leaves);
-    if (wrong !== undefined) {
-      const { events } = this.#options;
-      throw invalid(events, { database: this.name, via, reason: `${path} is wrong: ${wrong.message}`, cause: wrong });
-    }
-    if (tile.width === fullWidth) this.#files.keep(path, bytes);
-    return { tile, bytes, isStored: false };
-  }
-
-  /** Asks for the newest tree beside a first lookup: with the one that comes with that, which may be years old, the next lookups would need others. */
-  async #firstTree(context: FetchContext): Promise<SignedTree | undefined> {
-    if ((await this.#follower.timeline()).isFollowed) return undefined;
-    try {
-      return await this.#newestTree(context);
-    } catch (error) {
-      // Proxies need not have it: go does not ask for it.
-      if (isUnavailable(error)) return undefined;
-      throw error;
-    }
-  }
-
-  #refresh(context: FetchContext): Promise<SignedTree> {
-    return this.#refreshes.run("", async () => {
-      const { clock } = this.#options;
-      const own = this.#flightContext(context);
-      try {
-        const { tree } = await this.#follower.follow(await this.#newestTree(own), own);
-        this.#confirmedAt = clock.now();
-        return tree;
-      } catch (error) {
-        this.#refreshFailedAt = clock.now();
-        throw error;
-      }
-    });
-  }
-
-  /** What the log says is its newest tree. Signed, and not proven yet. */
-  #newestTree(context: FetchContext): Promise<SignedTree> {
-    return this.#newest.run("", async () => {
-      const { transport, events } = this.#options;
-      const { bytes, via } = await transport.get("latest", "latest", context).catch((error: unknown) => {
-        throw isSluiceError(error, "not_found") ? missing("latest", { database: this.name, cause: error }) : error;
-      });
-      return this.#open(bytes, (reason, cause) =>
-        invalid(events, { database: this.name, via, reason: `the answer for latest ${reason}`, cause }),
-      );
-    });
-  }
-
-  #known(tree: SignedTree): KnownTree {
-    return { ...tree, confirmedAt: this.#confirmedAt };
+    if (tile.level >= 0) return { ...proven, tile, bytes };
+    return findDataTile(tile, bytes, { files: this.#files, events: this.#options.events, context });
   }
 
   /** What is fetched belongs to nobody: an asker that goes away stops waiting, and it is kept all the same. */
@@ -355,16 +260,13 @@ class VerifiedLog implements RemoteLog {
     }
   }
 
-  async #withPatience<T>(promise: Promise<T>): Promise<T> {
-    const over = new AbortController();
-    const outOfPatience = this.#options.clock.sleep(patienceMs, over.signal).then(() => {
-      throw new SluiceError("upstream_timeout", `${this.name}: takes too long to say its newest tree`);
-    });
-    outOfPatience.catch(() => undefined);
+  async #ask({ modulePath, version, path }: LookupTarget, context: FetchContext): Promise<LogResponse> {
     try {
-      return await Promise.race([promise, outOfPatience]);
-    } finally {
-      over.abort();
+      return await this.#options.transport.get(path, "lookup", context);
+    } catch (error) {
+      if (!isSluiceError(error, "not_found")) throw error;
+      const message = `not found: ${modulePath}@${version}: ${this.name} does not have it`;
+      throw new SluiceError("not_found", message, { cause: error, details: error.details });
     }
   }
 
@@ -399,39 +301,4 @@ function readAnswer(
 function remember(timeline: Timeline, path: string, { id, text, isStored }: ProvenRecord): ProvenRecord {
   timeline.records.set(path, { id, text });
   return { id, text, isStored };
-}
-
-/** The log could not be asked, or did not answer properly. Neither says that it lies. */
-function isUnavailable(error: unknown): boolean {
-  return isSluiceError(
-    error,
-    "upstream_failed",
-    "upstream_timeout",
-    "upstream_refused",
-    "upstream_invalid",
-    "overloaded",
-    "loop",
-    "cancelled",
-  );
-}
-
-function tryCheckDataTile(bytes: Uint8Array, leaves: readonly Uint8Array[]): ProtocolError | undefined {
-  try {
-    checkDataTile(bytes, leaves);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ProtocolError) return error;
-    throw error;
-  }
-}
-
-/** The first records of a data tile; all of it when it is none. */
-function tryBeginning(bytes: Uint8Array, width: number): Uint8Array {
-  if (width === fullWidth) return bytes;
-  try {
-    return formatDataTile(parseDataTile(bytes).slice(0, width));
-  } catch (error) {
-    if (error instanceof ProtocolError) return bytes;
-    throw error;
-  }
 }
