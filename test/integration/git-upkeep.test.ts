@@ -45,6 +45,9 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     return { executable: await gitWith(isArchive), stopped: async () => Number(await readFile(pipe, "utf8")) };
   }
 
+  /** What archives have on the disk. */
+  const leftovers = (): Promise<string[]> => readdir(join(folder, "tmp"));
+
   test("small packs are put together when a mirror is idle, and in no request", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const log = join(root, "log");
@@ -209,13 +212,15 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
     const exited = new Promise((resolve) => child.once("exit", resolve));
     const orphan = await stopped();
+    // Git has written, which is not to say that anybody has read.
+    await expect.poll(leftovers, { timeout: 20_000 }).toEqual([expect.stringMatching(/\.tar$/)]);
     child.kill("SIGKILL");
     await exited;
     process.kill(orphan, "SIGKILL");
-    expect(await readdir(join(folder, "tmp"))).toEqual([expect.stringMatching(/\.tar$/)]);
+    expect(await leftovers()).toEqual([expect.stringMatching(/\.tar$/)]);
     await using sluice = await createGitHarness({ folder, places: places() });
     expect((await sluice.zip(path, "v1.0.0")).length).toBeGreaterThan(0);
-    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    expect(await leftovers()).toEqual([]);
   });
 
   test("closing ends an archive that is being made, and takes away what there is of it", async () => {
@@ -225,7 +230,7 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     const pid = await stopped();
     await sluice[Symbol.asyncDispose]();
     expect(await outcome).toMatch(/^draining: /);
-    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    expect(await leftovers()).toEqual([]);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 });
