@@ -4,7 +4,7 @@ import type { RefSnapshot } from "./refs.ts";
 const tags = "refs/tags/";
 
 /** What nobody asked for is no more than this for all tags of a moment, by what the latest commits took. */
-const maxBytes = 64 * 1024 * 1024;
+export const maxAheadBytes = 64 * 1024 * 1024;
 const maxCommits = 100;
 /** Of it at once, and with what somebody waits for: a wait that nobody notices. */
 const maxBytesAtOnce = 1024 * 1024;
@@ -27,7 +27,7 @@ export class TagsAhead {
   candidates(refs: RefSnapshot, bytesPerCommit: number): readonly string[] {
     if (this.#tried.sum !== refs.sum) this.#tried = { sum: refs.sum, hashes: new Set(), bytes: 0, isOver: false };
     const { hashes, bytes, isOver } = this.#tried;
-    if (isOver || this.#wanted.size === 0 || bytes + bytesPerCommit > maxBytes) return [];
+    if (isOver || this.#wanted.size === 0 || bytes + bytesPerCommit > maxAheadBytes) return [];
     const commits = commitsAhead(refs, this.#wanted).slice(0, maxCommits);
     return commits.filter((hash) => !hashes.has(hash));
   }
