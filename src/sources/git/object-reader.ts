@@ -185,6 +185,8 @@ class ReadingProcess {
   begin(service: GitService): void {
     this.#service = service;
     for (const question of this.#questions) service.write(inputOf(question));
+    // It may have waited long for its start.
+    this.#watch();
     if (this.#isEnding && this.#questions.length === 0) service.end();
     else this.#restIfDone();
   }
