@@ -2,13 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  createGitCommand,
-  type GitCommand,
-  GitError,
-  type GitFailure,
-  type GitService,
-} from "../../src/sources/git/command.ts";
+import { createGitCommand, type GitCommand } from "../../src/sources/git/command.ts";
+import { GitError, type GitFailure, type GitService } from "../../src/sources/git/process.ts";
 import { type ObjectReader, ObjectReaders } from "../../src/sources/git/object-reader.ts";
 import { buildRepo, type FixtureRepo } from "../support/git-repos.ts";
 import { lacks } from "../support/needs.ts";

@@ -1,5 +1,6 @@
 import { BatchOutput, type GitObject } from "./batch-output.ts";
-import { type GitCommand, GitError, type GitService } from "./command.ts";
+import type { GitCommand } from "./command.ts";
+import { GitError, type GitService } from "./process.ts";
 import { createLimit } from "./limit.ts";
 
 /** A repository of many files has a process for some time; a machine has no more than so many of them at a time. */
