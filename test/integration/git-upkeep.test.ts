@@ -62,11 +62,11 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     await vi.advanceTimersByTimeAsync(59_000);
     expect(await repacks()).toBe(0);
     await vi.advanceTimersByTimeAsync(1_000);
-    await expect.poll(repacks).toBe(1);
+    await expect.poll(repacks, { timeout: 20_000 }).toBe(1);
     const [mirror = ""] = await mirrorsIn(folder);
     const packs = async (): Promise<number> =>
       (await readdir(join(folder, mirror, "objects", "pack"))).filter((name) => name.endsWith(".pack")).length;
-    await expect.poll(packs).toBe(1);
+    await expect.poll(packs, { timeout: 20_000 }).toBe(1);
     for (const version of releases) expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
   });
 
@@ -88,12 +88,12 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
       await sluice.info(other, version);
     }
     await vi.advanceTimersByTimeAsync(60_000);
-    await expect.poll(begun).toHaveLength(1);
+    await expect.poll(begun, { timeout: 20_000 }).toHaveLength(1);
     const [first = ""] = await begun();
     const isOfLib = (await readFile(join(first, "config"), "utf8")).includes("/lib.git");
     const newest = releases[25] ?? "";
     expect((await sluice.info(isOfLib ? path : other, newest)).version).toBe(newest);
-    await expect.poll(begun).toHaveLength(2);
+    await expect.poll(begun, { timeout: 20_000 }).toHaveLength(2);
     expect((await begun())[1]).not.toBe(first);
     expect((await sluice.info(isOfLib ? other : path, newest)).version).toBe(newest);
   });
