@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -175,6 +175,31 @@ describe.skipIf(lacks("git"))("versions that nobody asked for yet", () => {
     await other.info(path, "v1.1.0");
     expect(await other.mod(path, "v1.0.0")).toBe(goMod);
     expect(fetches(other)).toEqual(["tips ok", "tips upstream_failed", "tips ok"]);
+  });
+
+  test("are not asked for at a host that gives nothing for a hash, which is found out once", async () => {
+    const executable = join(root, "git-without-hashes");
+    const deny = `grep -q "^+[0-9a-f]*:" "${root}/asked" && echo "fatal: remote error: upload-pack: not our ref" >&2 && exit 128`;
+    const script = `#!/bin/sh\nif [ "$1" = fetch ]; then cat > "${root}/asked"; ${deny}; git "$@" < "${root}/asked"; else exec git "$@"; fi\n`;
+    await writeFile(executable, script, { mode: 0o755 });
+    await using other = await createGitHarness({
+      places: [{ root: path, url: `${server.url}/lib.git` }],
+      isAhead: true,
+      executable,
+    });
+    for (const version of ["v1.1.0", "v1.0.0", "v1.2.0"]) {
+      expect((await other.info(path, version)).version).toBe(version);
+    }
+    expect(fetches(other)).toEqual(["tips upstream_failed", "tips ok", "tips ok", "tips ok"]);
+  });
+
+  test("are fetched where a tag was moved a moment ago", async () => {
+    await sluice.list(path);
+    await rm(repo.dir, { recursive: true });
+    await buildRepo(repo.dir, { commits: releases.map((release) => ({ ...release, message: "anew" })) });
+    await sluice.info(path, "v1.1.0");
+    await sluice.info(path, "v1.0.0");
+    await expect.poll(() => fetches(), patient).toEqual(["tips upstream_failed", "tips ok", "tips ok", "ahead ok"]);
   });
 
   test("are fetched behind an outage too", async () => {

@@ -146,17 +146,19 @@ export class MirrorFetches {
    * the host its list of refs, and needs no luck where a ref moves meanwhile.
    */
   async #fetchTips(wanted: ReadonlyMap<string, string>, client: string): Promise<void> {
+    let isDenied = false;
     if (!this.#needsRefs) {
       try {
         await this.#fetchByHash([...wanted.keys()], client);
         return;
       } catch (error) {
         if (!isOfHost(error) || [...wanted].every(([hash, ref]) => hash === ref)) throw error;
-        // An outage says nothing of what a host gives.
-        this.#needsRefs = isAbsentCommit(error);
+        isDenied = isAbsentCommit(error);
       }
     }
     await this.#fetchRefs("tips", { ...(await this.#tipsRun([...wanted])), client });
+    // Neither an outage nor a ref that moved says anything of what a host gives.
+    if (isDenied && (await this.#missing([...wanted.keys()])).length === 0) this.#needsRefs = true;
   }
 
   /** Some that nobody asked for yet go along, unless it may be them that the host does not have any more, or that are too much. */
