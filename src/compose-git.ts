@@ -113,7 +113,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
     maxWaitMs: fetch.clientWaitMs,
     fetchTimeoutMs: config.git.fetchTimeoutMs,
     refsTtlMs: config.git.refsTtlMs,
-    isAhead: true,
+    isAhead: config.git.fetchAhead,
     keepUnusedMs: config.git.keepMirrorsMs === 0 ? undefined : config.git.keepMirrorsMs,
     maxBytes: config.git.maxSizeBytes === 0 ? undefined : config.git.maxSizeBytes,
     maxFetchBytes: config.git.maxFetchSizeBytes === 0 ? undefined : config.git.maxFetchSizeBytes,

@@ -190,6 +190,11 @@ export const configSchema = z.object({
       default: "10s",
       doc: "How long a repository's branches and tags are believed without asking again. One that is not among them is asked for at once.",
     }),
+    fetchAhead: setting(value.flag(), {
+      kind: "boolean",
+      default: true,
+      doc: "Whether the newest versions of a repository are fetched in the background, within bounds, when one of its versions was asked for.",
+    }),
     // No timer waits for it.
     keepMirrorsMs: setting(value.duration({ max: Number.MAX_SAFE_INTEGER }), {
       kind: "duration",

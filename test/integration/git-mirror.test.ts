@@ -47,6 +47,14 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
   const open = (options: Partial<GitHarnessOptions> = {}): Promise<GitHarness> =>
     createGitHarness({ places: [{ root: path, url: `${server.url}/team/lib.git` }], ...options });
 
+  /** Git whose answers about objects go through a shell command. */
+  async function gitWithFilter(command: string): Promise<string> {
+    const file = join(root, "git-filtered");
+    const run = `case "$1" in cat-file) git "$@" | ${command};; *) exec git "$@";; esac`;
+    await writeFile(file, `#!/bin/sh\n${run}\n`, { mode: 0o755 });
+    return file;
+  }
+
   test("the first version costs one look at the refs and one commit without history", async () => {
     await using sluice = await open();
     expect((await sluice.info(path, "v1.1.0")).version).toBe("v1.1.0");
@@ -67,8 +75,11 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     expect(fetchesOf(sluice)).toEqual(["refs", "tips", "tips", "history"]);
   });
 
-  test("50 askers of 50 modules of one repository are served by one fetch", async () => {
-    const names = Array.from({ length: 50 }, (_, index) => `m${index}`);
+  test.each([
+    ["50 askers of 50 modules of one repository", 50, undefined],
+    ["askers who hear one by one that it is not here", 5, 'while IFS= read -r line; do sleep 0.02; echo "$line"; done'],
+  ])("%s are served by one fetch", async (_, count, filter) => {
+    const names = Array.from({ length: count }, (__, index) => `m${index}`);
     const commits = names.map((name) => ({
       name,
       files: { [`${name}/go.mod`]: `module git.example.com/mono/${name}\n`, [`${name}/x.go`]: `package ${name}\n` },
@@ -77,6 +88,7 @@ describe.skipIf(lacks("git"))("git mirrors", () => {
     await buildRepo(join(root, "mono.git"), { commits });
     await using sluice = await createGitHarness({
       places: [{ root: "git.example.com/mono", url: `${server.url}/mono.git` }],
+      ...(filter === undefined ? {} : { executable: await gitWithFilter(filter) }),
     });
     const mods = await Promise.all(names.map((name) => sluice.mod(`git.example.com/mono/${name}`, "v1.0.0")));
     expect(mods).toEqual(names.map((name) => `module git.example.com/mono/${name}\n`));

@@ -84,6 +84,29 @@ describe.skipIf(lacks("git"))("the files of a module without git archive", () =>
     ]);
   });
 
+  test("have no content that is a link's, though a file has the same", async () => {
+    const repo = await build({ link: { symlink: "a.go" }, "text.txt": "a.go" });
+    expect((await read(repo, ""))?.files).toEqual([
+      { path: "link", isLink: true, size: 0 },
+      { path: "text.txt", isLink: false, size: 4 },
+    ]);
+  });
+
+  test("of folders that are one and the same are read once", async () => {
+    const paths = Array.from({ length: 1_000 }, (_, index) => `d${index % 20}/${Math.floor(index / 20)}`);
+    const repo = await build(Object.fromEntries(paths.map((path) => [path, "x"])));
+    const reader = readers.of(repo.dir);
+    const asked: string[] = [];
+    const read: typeof reader.read = (names, maxBytes) => {
+      asked.push(...names);
+      return reader.read(names, maxBytes);
+    };
+    const packed = await readModuleTree({ read }, { commit: repo.hash("tip"), dir: "" });
+    await reader.end();
+    expect(packed?.files).toHaveLength(1_000);
+    expect(asked).toHaveLength(3);
+  });
+
   test.each([
     ["attributes at the root", { ".gitattributes": "*.go eol=crlf\n" }, "a"],
     ["attributes of the module's folder", { "a/.gitattributes": "*.go ident\n" }, "a"],

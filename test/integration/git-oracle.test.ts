@@ -33,6 +33,8 @@ describe.skipIf(lacks("go", ["version"]) || lacks("git"))("a git source answers 
     await using sluice = await createGitHarness({
       places: [{ root: path, url: `https://${path}` }],
       config: [[`url.file://${root}/.insteadOf`, "https://github.com/"]],
+      // Each second repository has versions that nobody asked for yet.
+      isAhead: seed % 2 === 1,
     });
     const differences: unknown[] = [];
     const lists = await go.list(modulePaths);

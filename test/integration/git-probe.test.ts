@@ -86,9 +86,9 @@ test("many questions at a time are so many processes only, and one that finds no
   const ask = (name: string): Promise<boolean> => probe(`https://git.example.com/${name}`, { signal, client: "test" });
   const asked = [ask("a"), ask("b"), ask("c")];
   expect(await failureOf(ask("d"))).toMatchObject({ code: "overloaded" });
-  await expect.poll(() => started).toBe(2);
+  await expect.poll(() => started, { timeout: 20_000 }).toBe(2);
   open.shift()?.();
-  await expect.poll(() => started).toBe(3);
+  await expect.poll(() => started, { timeout: 20_000 }).toBe(3);
   for (const answer of open) answer();
   expect(await Promise.all(asked)).toEqual([true, true, true]);
 });

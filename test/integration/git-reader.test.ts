@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createGitCommand, type GitCommand, type GitService } from "../../src/sources/git/command.ts";
+import { createGitCommand, type GitCommand } from "../../src/sources/git/command.ts";
+import { GitError, type GitFailure, type GitService } from "../../src/sources/git/process.ts";
 import { type ObjectReader, ObjectReaders } from "../../src/sources/git/object-reader.ts";
 import { buildRepo, type FixtureRepo } from "../support/git-repos.ts";
 import { lacks } from "../support/needs.ts";
@@ -16,6 +17,8 @@ describe.skipIf(lacks("git"))("objects of a repository", () => {
   const started: GitService[] = [];
   let running = 0;
   let mostRunning = 0;
+  /** What processes say is not heard. */
+  let isMute = false;
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), "sluice-reader-"));
     repo = await buildRepo(join(root, "lib.git"), { commits: [{ name: "tip", files: { a: "a\n", b: "bb\n" } }] });
@@ -23,6 +26,7 @@ describe.skipIf(lacks("git"))("objects of a repository", () => {
     started.length = 0;
     running = 0;
     mostRunning = 0;
+    isMute = false;
     const git = createGitCommand({ home: join(root, "home"), env: process.env });
     const counting: GitCommand = {
       ...git,
@@ -31,7 +35,8 @@ describe.skipIf(lacks("git"))("objects of a repository", () => {
           running -= 1;
           run.onEnd(error);
         };
-        const service = await git.start({ ...run, onEnd });
+        const onOutput = (chunk: Buffer): void => (isMute ? undefined : run.onOutput(chunk));
+        const service = await git.start({ ...run, onEnd, onOutput });
         started.push(service);
         running += 1;
         mostRunning = Math.max(mostRunning, running);
@@ -100,12 +105,35 @@ describe.skipIf(lacks("git"))("objects of a repository", () => {
     await vi.advanceTimersByTimeAsync(4_900);
     expect(running).toBe(1);
     await vi.advanceTimersByTimeAsync(100);
-    await expect.poll(() => running).toBe(0);
+    await expect.poll(() => running, { timeout: 20_000 }).toBe(0);
     expect(await contents(reader)).toEqual(["a\n", undefined, "bb\n"]);
+  });
+
+  test("are given up when a process that had to wait for its start says nothing", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const start = Promise.withResolvers<void>();
+    const silent: GitCommand = {
+      run: () => Promise.reject(new Error("not asked for")),
+      check: async () => undefined,
+      async start({ onEnd }) {
+        await start.promise;
+        const end = (): void => onEnd(new GitError("exit", "cat-file", { stderr: "" }));
+        const kill = (why: GitFailure): void => onEnd(new GitError(why, "cat-file", { stderr: "" }));
+        return { write: () => undefined, end, kill };
+      },
+    };
+    const waiting = new ObjectReaders(silent, closing.signal).of(repo.dir);
+    const failure = waiting.read(names()).catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(130_000);
+    start.resolve();
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(await failure).toMatchObject({ failure: "timeout" });
+    await waiting.end();
   });
 
   test("are told to nobody when Sluice closes", async () => {
     await contents(reader);
+    isMute = true;
     const asked = reader.read(names());
     closing.abort();
     await expect(asked).rejects.toMatchObject({ code: "cancelled" });

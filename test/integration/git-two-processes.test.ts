@@ -58,7 +58,7 @@ describe.skipIf(lacks("git"))("processes on one data folder", () => {
     let packs = 0;
     server.setFault(({ kind }) => kind === "pack" && (packs += 1) > 1, { kind: "stall", afterBytes: 30 });
     const lost = ask(first, "v1.1.0").catch(() => "lost");
-    await expect.poll(() => packs).toBeGreaterThan(1);
+    await expect.poll(() => packs, { timeout: 20_000 }).toBeGreaterThan(1);
     await first.stop("SIGKILL");
     expect(await lost).toBe("lost");
     server.clearFaults();

@@ -45,6 +45,9 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     return { executable: await gitWith(isArchive), stopped: async () => Number(await readFile(pipe, "utf8")) };
   }
 
+  /** What archives have on the disk. */
+  const leftovers = (): Promise<string[]> => readdir(join(folder, "tmp"));
+
   test("small packs are put together when a mirror is idle, and in no request", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const log = join(root, "log");
@@ -59,11 +62,11 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     await vi.advanceTimersByTimeAsync(59_000);
     expect(await repacks()).toBe(0);
     await vi.advanceTimersByTimeAsync(1_000);
-    await expect.poll(repacks).toBe(1);
+    await expect.poll(repacks, { timeout: 20_000 }).toBe(1);
     const [mirror = ""] = await mirrorsIn(folder);
     const packs = async (): Promise<number> =>
       (await readdir(join(folder, mirror, "objects", "pack"))).filter((name) => name.endsWith(".pack")).length;
-    await expect.poll(packs).toBe(1);
+    await expect.poll(packs, { timeout: 20_000 }).toBe(1);
     for (const version of releases) expect(await sluice.mod(path, version)).toBe(`module ${path}\n`);
   });
 
@@ -85,12 +88,12 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
       await sluice.info(other, version);
     }
     await vi.advanceTimersByTimeAsync(60_000);
-    await expect.poll(begun).toHaveLength(1);
+    await expect.poll(begun, { timeout: 20_000 }).toHaveLength(1);
     const [first = ""] = await begun();
     const isOfLib = (await readFile(join(first, "config"), "utf8")).includes("/lib.git");
     const newest = releases[25] ?? "";
     expect((await sluice.info(isOfLib ? path : other, newest)).version).toBe(newest);
-    await expect.poll(begun).toHaveLength(2);
+    await expect.poll(begun, { timeout: 20_000 }).toHaveLength(2);
     expect((await begun())[1]).not.toBe(first);
     expect((await sluice.info(isOfLib ? other : path, newest)).version).toBe(newest);
   });
@@ -209,13 +212,15 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
     const exited = new Promise((resolve) => child.once("exit", resolve));
     const orphan = await stopped();
+    // Git has written, which is not to say that anybody has read.
+    await expect.poll(leftovers, { timeout: 20_000 }).toEqual([expect.stringMatching(/\.tar$/)]);
     child.kill("SIGKILL");
     await exited;
     process.kill(orphan, "SIGKILL");
-    expect(await readdir(join(folder, "tmp"))).toEqual([expect.stringMatching(/\.tar$/)]);
+    expect(await leftovers()).toEqual([expect.stringMatching(/\.tar$/)]);
     await using sluice = await createGitHarness({ folder, places: places() });
     expect((await sluice.zip(path, "v1.0.0")).length).toBeGreaterThan(0);
-    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    expect(await leftovers()).toEqual([]);
   });
 
   test("closing ends an archive that is being made, and takes away what there is of it", async () => {
@@ -225,7 +230,7 @@ describe.skipIf(lacks("git") || process.platform === "win32")("what git sources 
     const pid = await stopped();
     await sluice[Symbol.asyncDispose]();
     expect(await outcome).toMatch(/^draining: /);
-    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    expect(await leftovers()).toEqual([]);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 });

@@ -6,14 +6,15 @@ import { SluiceError } from "../../core/errors.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
-import { type GitCommand, GitError } from "./command.ts";
+import type { GitCommand } from "./command.ts";
+import { GitError } from "./process.ts";
 import { createLimit } from "./limit.ts";
 import { archivePrefix } from "./module-files.ts";
 import type { PackedFiles } from "./module-tree.ts";
 import { onDisk } from "./prepare-once.ts";
 import { Refusal } from "./resolve/refusal.ts";
 import { ZipThreads } from "./zip-threads.ts";
-import type { ZipAnswer, ZipOrder } from "./zip-worker.ts";
+import type { ZipAnswer, ZipAnswers, ZipOrder } from "./zip-worker.ts";
 
 export interface ArchiverOptions {
   readonly git: GitCommand;
@@ -148,8 +149,29 @@ export function createArchiver(options: ArchiverOptions): Archiver {
 
   async function makeGroup(group: readonly Waiting[]): Promise<void> {
     const name = randomBytes(8).toString("hex");
-    const archive = join(folder, `${name}.tar`);
     const targets = group.map((_, index) => join(folder, `${name}-${index}.zip`));
+    const answers = await zipsOf(group, { archive: join(folder, `${name}.tar`), targets });
+    for (const [index, { result }] of group.entries()) {
+      const target = targets[index] ?? "";
+      const answer = answers[index];
+      if (answer?.kind === "made") {
+        result.resolve({
+          size: answer.size,
+          bytes: () => createReadStream(target),
+          dispose: () => rm(target, { force: true }),
+        });
+      } else {
+        await rm(target, { force: true });
+        result.reject(failureOf(answer));
+      }
+    }
+  }
+
+  /** The archive is gone when they are answered. */
+  async function zipsOf(
+    group: readonly Waiting[],
+    { archive, targets }: { readonly archive: string; readonly targets: readonly string[] },
+  ): Promise<ZipAnswers> {
     try {
       await cleaned;
       await onDisk("the folder for archives cannot be written", () => mkdir(folder, { recursive: true, mode: 0o700 }));
@@ -158,21 +180,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
         group.map(({ request }) => request),
       );
       const orders = group.map(({ request }, index) => ({ ...orderOf(request), target: targets[index] ?? "" }));
-      const answers = await threads.run({ archive, orders });
-      for (const [index, { result }] of group.entries()) {
-        const target = targets[index] ?? "";
-        const answer = answers[index];
-        if (answer?.kind === "made") {
-          result.resolve({
-            size: answer.size,
-            bytes: () => createReadStream(target),
-            dispose: () => rm(target, { force: true }),
-          });
-        } else {
-          await rm(target, { force: true });
-          result.reject(failureOf(answer));
-        }
-      }
+      return await threads.run({ archive, orders });
     } finally {
       await rm(archive, { force: true }).catch(() => undefined);
     }

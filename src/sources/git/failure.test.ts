@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { GitError } from "./command.ts";
+import { GitError } from "./process.ts";
 import { isAbsentCommit, isDamage, remoteFailure } from "./failure.ts";
 
 const url = "https://git.example.com/team/lib";

@@ -1,5 +1,5 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import { GitError } from "./command.ts";
+import { GitError } from "./process.ts";
 
 /** What is known of a remote when git fails with it. */
 export interface FailureContext {

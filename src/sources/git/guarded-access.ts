@@ -1,5 +1,6 @@
 import type { HttpClient } from "../../net/http.ts";
-import { type GitCommand, GitError, type GitRun } from "./command.ts";
+import type { GitCommand, GitRun } from "./command.ts";
+import { GitError } from "./process.ts";
 import type { AccessRemote } from "./credentials/access.ts";
 import type { GitAccess } from "./remote-host.ts";
 

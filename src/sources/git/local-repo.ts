@@ -1,7 +1,8 @@
 import { posix } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { GitObject } from "./batch-output.ts";
-import { type GitCommand, GitError } from "./command.ts";
+import type { GitCommand } from "./command.ts";
+import { GitError } from "./process.ts";
 import { type PackedFiles, readModuleTree } from "./module-tree.ts";
 import type { ObjectReader } from "./object-reader.ts";
 import type { GitCommit } from "./resolve/repo.ts";

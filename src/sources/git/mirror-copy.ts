@@ -1,6 +1,7 @@
 import { SluiceError } from "../../core/errors.ts";
 import type { Clock, Events } from "../../core/ports.ts";
-import { type GitCommand, GitError } from "./command.ts";
+import type { GitCommand } from "./command.ts";
+import { GitError } from "./process.ts";
 import { isDamage } from "./failure.ts";
 import { LocalRepo } from "./local-repo.ts";
 import { isRepository, openMirrorFolder, setAsideFolder } from "./mirror-folder.ts";

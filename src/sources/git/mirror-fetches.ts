@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { isSluiceError, type SluiceError } from "../../core/errors.ts";
 import type { Events } from "../../core/ports.ts";
+import { isAbsentCommit } from "./failure.ts";
 import { FetchLimit } from "./fetch-limit.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
 import { hasHistory, isShallow, noteHistory, noteJob, removeLeftovers } from "./mirror-folder.ts";
 import type { RefSnapshot } from "./refs.ts";
 import type { RemoteHost, RemoteRun } from "./remote-host.ts";
 import type { RemoteRefs } from "./remote-refs.ts";
-import { TagsAhead } from "./tags-ahead.ts";
+import { maxAheadBytes, TagsAhead } from "./tags-ahead.ts";
 
 export interface MirrorFetchesOptions {
   readonly copy: MirrorCopy;
@@ -40,6 +41,16 @@ interface Batch {
   readonly done: Promise<void>;
 }
 
+type FetchKind = "tips" | "history" | "ahead";
+
+/** A fetch of what nobody asked for yet. */
+interface Ahead {
+  readonly hashes: ReadonlySet<string>;
+  readonly stopping: AbortController;
+  /** It had to wait for its turn, which nobody else does for it. */
+  isStarted: boolean;
+}
+
 /** The requests of one go command are closer to each other than this. */
 const aheadAfterMs = 100;
 const tooLargeMs = 10 * 60_000;
@@ -60,7 +71,7 @@ export class MirrorFetches {
   /** What was too much, by what was asked for: it is not fetched up to there again and again. */
   readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
   #aheadTimer: NodeJS.Timeout | undefined;
-  #ahead: { readonly hashes: ReadonlySet<string>; readonly stopping: AbortController } | undefined;
+  #ahead: Ahead | undefined;
 
   constructor(parts: MirrorFetchesOptions) {
     this.#parts = parts;
@@ -77,7 +88,8 @@ export class MirrorFetches {
 
   /** Brings one commit without its history. `ref` has it, as of a moment ago, or is its hash. */
   tip(hash: string, ref: string, client: string): Promise<void> {
-    if (this.#ahead?.hashes.has(hash) === false) this.#ahead.stopping.abort();
+    const { hashes, isStarted, stopping } = this.#ahead ?? {};
+    if (!isStarted || hashes?.has(hash) !== true) stopping?.abort();
     return this.#fetch(client, ({ tips }) => tips.set(hash, ref));
   }
 
@@ -134,25 +146,38 @@ export class MirrorFetches {
    * the host its list of refs, and needs no luck where a ref moves meanwhile.
    */
   async #fetchTips(wanted: ReadonlyMap<string, string>, client: string): Promise<void> {
-    const along = this.#needsRefs ? [] : await this.#commitsAhead();
+    let isDenied = false;
     if (!this.#needsRefs) {
       try {
-        await this.#fetchCommits("tips", [...new Set([...wanted.keys(), ...along])], { client });
-        this.#tags.fetched(along, along.length * this.#bytesPerCommit);
+        await this.#fetchByHash([...wanted.keys()], client);
         return;
       } catch (error) {
         if (!isOfHost(error) || [...wanted].every(([hash, ref]) => hash === ref)) throw error;
+        isDenied = isAbsentCommit(error);
       }
     }
     await this.#fetchRefs("tips", { ...(await this.#tipsRun([...wanted])), client });
-    // With others along, it may be one of those that the host does not have any more.
-    this.#needsRefs = along.length === 0;
+    // Neither an outage nor a ref that moved says anything of what a host gives.
+    if (isDenied && (await this.#missing([...wanted.keys()])).length === 0) this.#needsRefs = true;
+  }
+
+  /** Some that nobody asked for yet go along, unless it may be them that the host does not have any more, or that are too much. */
+  async #fetchByHash(wanted: readonly string[], client: string): Promise<void> {
+    const along = (await this.#commitsAhead()).filter((hash) => !wanted.includes(hash));
+    try {
+      await this.#fetchCommits("tips", [...wanted, ...along], { client });
+      this.#tags.fetched(along, along.length * this.#bytesPerCommit);
+    } catch (error) {
+      if (along.length === 0 || !(isAbsentCommit(error) || isPermanent(error))) throw error;
+      this.#tags.giveUp();
+      await this.#fetchCommits("tips", wanted, { client });
+    }
   }
 
   async #fetchCommits(
     kind: "tips" | "ahead",
     hashes: readonly string[],
-    run: Pick<RemoteRun, "client" | "signal">,
+    run: Pick<RemoteRun, "client" | "signal" | "onStart">,
   ): Promise<void> {
     const before = await this.#size();
     await this.#fetchRefs(kind, { ...(await this.#tipsRun(hashes.map((hash) => [hash, hash]))), ...run });
@@ -177,14 +202,14 @@ export class MirrorFetches {
   }
 
   async #fetchRefs(
-    kind: "tips" | "history" | "ahead",
-    run: Pick<RemoteRun, "args" | "input" | "client" | "signal">,
+    kind: FetchKind,
+    run: Pick<RemoteRun, "args" | "input" | "client" | "signal" | "onStart">,
   ): Promise<void> {
     const { host, copy, timeoutMs, onFetched, closing } = this.#parts;
     const { folder, local } = copy;
     const known = this.#tooLarge.get(`${kind} ${run.input}`);
     if (known !== undefined) throw known;
-    const limit = this.#limit();
+    const limit = this.#limit(kind);
     // It starts while the host is busy.
     local.prepare();
     try {
@@ -194,13 +219,14 @@ export class MirrorFetches {
         gitDir: folder,
         timeoutMs,
         onStart(pid) {
+          run.onStart?.(pid);
           limit?.start();
           void noteJob(folder, pid);
         },
       });
     } catch (error) {
       await removeLeftovers(folder).catch(() => undefined);
-      throw this.#toldTooLarge(`${kind} ${run.input}`, limit) ?? error;
+      throw this.#toldTooLarge(kind, `${kind} ${run.input}`, limit) ?? error;
     } finally {
       limit?.stop();
       await noteJob(folder, undefined);
@@ -208,15 +234,18 @@ export class MirrorFetches {
     }
   }
 
-  #limit(): FetchLimit | undefined {
-    const { copy, host, maxBytes } = this.#parts;
-    return maxBytes === undefined ? undefined : new FetchLimit({ folder: copy.folder, url: host.url, maxBytes });
+  #limit(kind: FetchKind): FetchLimit | undefined {
+    const { copy, host } = this.#parts;
+    const { maxBytes = Number.POSITIVE_INFINITY } = this.#parts;
+    const most = kind === "ahead" ? Math.min(maxBytes, maxAheadBytes) : maxBytes;
+    if (most === Number.POSITIVE_INFINITY) return undefined;
+    return new FetchLimit({ folder: copy.folder, url: host.url, maxBytes: most });
   }
 
-  #toldTooLarge(asked: string, limit: FetchLimit | undefined): SluiceError | undefined {
+  #toldTooLarge(kind: FetchKind, asked: string, limit: FetchLimit | undefined): SluiceError | undefined {
     const { host, events, maxBytes = 0 } = this.#parts;
     const failure = limit?.failure;
-    if (failure === undefined) return undefined;
+    if (failure === undefined || kind === "ahead") return undefined;
     events.emit({ type: "git_fetch_too_large", repository: host.url, maxBytes });
     this.#tooLarge.set(asked, failure);
     return failure;
@@ -242,10 +271,12 @@ export class MirrorFetches {
     // Who waits goes first, and it is planned again behind them.
     if (this.#batch !== undefined || hashes.length === 0) return;
     const stopping = new AbortController();
-    this.#ahead = { hashes: new Set(hashes), stopping };
+    const ahead: Ahead = { hashes: new Set(hashes), stopping, isStarted: false };
+    this.#ahead = ahead;
     try {
       const signal = AbortSignal.any([closing, stopping.signal]);
-      await this.#fetchCommits("ahead", hashes, { client: "ahead", signal });
+      const onStart = (): void => void (ahead.isStarted = true);
+      await this.#fetchCommits("ahead", hashes, { client: "ahead", signal, onStart });
       this.#tags.fetched(hashes, hashes.length * this.#bytesPerCommit);
       this.#planAhead();
     } catch (error) {
@@ -274,12 +305,24 @@ export class MirrorFetches {
   async #size(): Promise<number> {
     const folder = join(this.#parts.copy.folder, "objects", "pack");
     const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".pack"));
-    const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size }) => size)));
+    const sizes = await Promise.all(names.map((name) => sizeOf(join(folder, name))));
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 }
 
+/** 0 where it is gone. */
+async function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
 function isOfHost(error: unknown): boolean {
-  if (!isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid")) return false;
-  return error.details["permanent"] !== true;
+  return isSluiceError(error, "upstream_failed", "not_found", "upstream_invalid") && !isPermanent(error);
+}
+
+/** It is too much, and will be. */
+function isPermanent(error: unknown): boolean {
+  return isSluiceError(error) && error.details["permanent"] === true;
 }

@@ -14,17 +14,20 @@ export interface ModuleTreeOptions {
   readonly dir: string;
 }
 
-/** What is more than this goes through a file of `git archive`, and through no pipe. */
+type Reader = Pick<ObjectReader, "read">;
+
+/** More files, more bytes in them or in the trees of their folders goes through a file of `git archive`, and through no pipe. */
 const maxFiles = 4_000;
 const maxBytes = 16 * 1024 * 1024;
-const filesAtOnce = 64;
+const objectsAtOnce = 64;
+const empty = Buffer.alloc(0);
 
 /**
  * The files of a module out of git's objects, where they are what `git archive` writes for sure (SPEC §5.1): without attributes, of
  * plain names and modes, not too many, and all of them there. Undefined where only git itself can tell.
  */
 export async function readModuleTree(
-  reader: ObjectReader,
+  reader: Reader,
   { commit, dir }: ModuleTreeOptions,
 ): Promise<PackedFiles | undefined> {
   try {
@@ -38,7 +41,7 @@ export async function readModuleTree(
 }
 
 /** The tree of `dir`, unless attributes of a folder above it may count. */
-async function readTop(reader: ObjectReader, { commit, dir }: ModuleTreeOptions): Promise<GitObject | undefined> {
+async function readTop(reader: Reader, { commit, dir }: ModuleTreeOptions): Promise<GitObject | undefined> {
   const parts = dir === "" ? [] : dir.split("/");
   const paths = ["", ...parts.map((_, index) => parts.slice(0, index + 1).join("/"))];
   const trees = await reader.read(paths.map((path) => `${commit}:${path}`));
@@ -51,10 +54,11 @@ interface Found {
 }
 
 /** Level by level, as every level is one question. */
-async function readBelow(reader: ObjectReader, top: GitObject): Promise<readonly Found[] | undefined> {
+async function readBelow(reader: Reader, top: GitObject): Promise<readonly Found[] | undefined> {
   let level = [{ path: "", tree: top }];
   const below = new Map<string, readonly Found[]>();
   let count = 0;
+  let left = maxBytes;
   while (level.length > 0) {
     const folders: Found[] = [];
     for (const { path, tree } of level) {
@@ -63,16 +67,16 @@ async function readBelow(reader: ObjectReader, top: GitObject): Promise<readonly
       const found = entries.map((entry) => ({ path: path + entry.name, entry }));
       below.set(path, found);
       count += found.length;
+      if (count > maxFiles) return undefined;
       folders.push(...found.filter(({ entry }) => entry.kind === "tree"));
     }
-    if (count > maxFiles) return undefined;
-    const trees = await reader.read(folders.map(({ entry }) => entry.hash));
-    level = [];
-    for (const [index, { path }] of folders.entries()) {
-      const tree = trees[index];
-      if (tree === undefined) return undefined;
-      level.push({ path: `${path}/`, tree });
-    }
+    const trees = await readAll(reader, { found: folders, type: "tree", maxBytes: left });
+    if (trees === undefined) return undefined;
+    left -= sizeOf(trees.values());
+    level = folders.flatMap(({ path, entry }) => {
+      const tree = trees.get(entry.hash);
+      return tree === undefined ? [] : [{ path: `${path}/`, tree }];
+    });
   }
   return inOrder("");
 
@@ -84,19 +88,11 @@ async function readBelow(reader: ObjectReader, top: GitObject): Promise<readonly
   }
 }
 
-async function readContents(reader: ObjectReader, found: readonly Found[]): Promise<PackedFiles | undefined> {
-  const hashes = [...new Set(found.filter(({ entry }) => !isLink(entry)).map(({ entry }) => entry.hash))];
-  const contents = new Map<string, Buffer>();
-  let left = maxBytes;
-  for (let at = 0; at < hashes.length; at += filesAtOnce) {
-    const objects = await reader.read(hashes.slice(at, at + filesAtOnce), left);
-    for (const object of objects) {
-      if (object?.type !== "blob" || object.content === undefined) return undefined;
-      left -= object.size;
-      contents.set(object.hash, object.content);
-    }
-  }
-  const parts = found.map(({ entry }) => contents.get(entry.hash) ?? Buffer.alloc(0));
+async function readContents(reader: Reader, found: readonly Found[]): Promise<PackedFiles | undefined> {
+  const plain = found.filter(({ entry }) => !isLink(entry));
+  const blobs = await readAll(reader, { found: plain, type: "blob", maxBytes });
+  if (blobs === undefined) return undefined;
+  const parts = found.map(({ entry }) => (isLink(entry) ? undefined : blobs.get(entry.hash)?.content) ?? empty);
   const size = parts.reduce((sum, part) => sum + part.length, 0);
   if (size > maxBytes) return undefined;
   const bytes = new Uint8Array(size);
@@ -109,6 +105,34 @@ async function readContents(reader: ObjectReader, found: readonly Found[]): Prom
     files: found.map(({ path, entry }, index) => ({ path, isLink: isLink(entry), size: parts[index]?.length ?? 0 })),
     bytes,
   };
+}
+
+interface Reading {
+  readonly found: readonly Found[];
+  readonly type: "tree" | "blob";
+  readonly maxBytes: number;
+}
+
+/** By hash, each of them once however often it is found. Undefined when one is not there, is something else, or they are too much. */
+async function readAll(
+  reader: Reader,
+  { found, type, maxBytes: most }: Reading,
+): Promise<ReadonlyMap<string, GitObject> | undefined> {
+  const hashes = [...new Set(found.map(({ entry }) => entry.hash))];
+  const all = new Map<string, GitObject>();
+  let left = most;
+  for (let at = 0; at < hashes.length; at += objectsAtOnce) {
+    for (const object of await reader.read(hashes.slice(at, at + objectsAtOnce), left)) {
+      if (object?.type !== type || object.content === undefined) return undefined;
+      left -= object.size;
+      all.set(object.hash, object);
+    }
+  }
+  return all;
+}
+
+function sizeOf(objects: Iterable<GitObject>): number {
+  return [...objects].reduce((sum, { size }) => sum + size, 0);
 }
 
 function isLink({ mode }: TreeEntry): boolean {

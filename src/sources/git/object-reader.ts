@@ -1,5 +1,6 @@
 import { BatchOutput, type GitObject } from "./batch-output.ts";
-import { type GitCommand, GitError, type GitService } from "./command.ts";
+import type { GitCommand } from "./command.ts";
+import { GitError, type GitService } from "./process.ts";
 import { createLimit } from "./limit.ts";
 
 /** A repository of many files has a process for some time; a machine has no more than so many of them at a time. */
@@ -185,6 +186,8 @@ class ReadingProcess {
   begin(service: GitService): void {
     this.#service = service;
     for (const question of this.#questions) service.write(inputOf(question));
+    // It may have waited long for its start.
+    this.#watch();
     if (this.#isEnding && this.#questions.length === 0) service.end();
     else this.#restIfDone();
   }

@@ -5,6 +5,8 @@ import type { GitRefs } from "./resolve/repo.ts";
 export interface RefSnapshot extends GitRefs {
   /** Of all names and hashes: equal when nothing changed. */
   readonly sum: string;
+  /** The same of the tags alone. */
+  readonly tagsSum: string;
   /** Milliseconds since the epoch, before the host was asked. */
   readonly askedAt: number;
 }
@@ -31,11 +33,16 @@ export function parseRemoteRefs(output: string, askedAt: number): RefSnapshot {
     ([, hash]) => hash,
   );
   const sum = createHash("sha256");
-  for (const [name, hash] of byName) sum.update(`${name} ${hash}\n`);
+  const tagsSum = createHash("sha256");
+  for (const [name, hash] of byName) {
+    sum.update(`${name} ${hash}\n`);
+    if (name.startsWith("refs/tags/")) tagsSum.update(`${name} ${hash}\n`);
+  }
   return {
     byName,
     askedAt,
     sum: sum.digest("hex"),
+    tagsSum: tagsSum.digest("hex"),
     tagsAt: (hash) => (tags.get(hash) ?? []).map(([name]) => name.slice("refs/tags/".length)),
   };
 }

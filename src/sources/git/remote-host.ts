@@ -1,7 +1,8 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Clock, Events } from "../../core/ports.ts";
 import type { FairQueue } from "../../net/fair-queue.ts";
-import { type GitCommand, GitError, type GitRun } from "./command.ts";
+import type { GitCommand, GitRun } from "./command.ts";
+import { GitError } from "./process.ts";
 import { runGuarded } from "./guarded-access.ts";
 import { hostKeyFailure, isDamage, remoteFailure } from "./failure.ts";
 

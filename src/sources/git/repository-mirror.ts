@@ -2,7 +2,7 @@ import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { FetchContext } from "../../core/ports.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
-import { GitError } from "./command.ts";
+import { GitError } from "./process.ts";
 import { isAbsentCommit } from "./failure.ts";
 import { MirrorCopy } from "./mirror-copy.ts";
 import { MirrorFetches } from "./mirror-fetches.ts";

@@ -7,7 +7,7 @@ import { ProtocolError } from "../../protocol/error.ts";
 import { checkModuleVersion } from "../../protocol/module/index.ts";
 import { defaultMaxBytes } from "../limits.ts";
 import type { Archiver } from "./archive.ts";
-import { GitError } from "./command.ts";
+import { GitError } from "./process.ts";
 import type { Entitlement, EntitlementOf } from "./credentials/entitlement.ts";
 import { remoteFailure } from "./failure.ts";
 import type { Discovery } from "./discovery/location.ts";

@@ -53,15 +53,27 @@ describe("commits to be fetched ahead", () => {
     expect(ahead.candidates(moved, 1)).toEqual([f, a]);
   });
 
+  test("follow what was asked for last", () => {
+    const ahead = wanted();
+    expect(ahead.candidates(refs, 1)).toEqual([b, a, d, c]);
+    ahead.want("refs/tags/sub/v1.0.0");
+    expect(ahead.candidates(refs, 1)).toEqual([d, b, a, c]);
+  });
+
   test("are none any more until a tag changes when the host does not give them, or they become too much", () => {
     const refused = wanted();
     refused.candidates(refs, 1);
     refused.giveUp();
+    const pushed = parseRemoteRefs(
+      [...refs.byName].map(([name, hash]) => `${hash === f ? e : hash}\t${name}`).join("\n"),
+      1,
+    );
     const large = wanted();
     large.candidates(refs, 40 * mib);
     large.fetched([b], 40 * mib);
     for (const ahead of [refused, large]) {
       expect(ahead.candidates(refs, 40 * mib)).toEqual([]);
+      expect(ahead.candidates(pushed, 40 * mib)).toEqual([]);
       expect(ahead.candidates(moved, 40 * mib)).toEqual([f, a]);
     }
     expect(wanted().candidates(refs, 65 * mib)).toEqual([]);

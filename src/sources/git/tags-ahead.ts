@@ -4,7 +4,7 @@ import type { RefSnapshot } from "./refs.ts";
 const tags = "refs/tags/";
 
 /** What nobody asked for is no more than this for all tags of a moment, by what the latest commits took. */
-const maxBytes = 64 * 1024 * 1024;
+export const maxAheadBytes = 64 * 1024 * 1024;
 const maxCommits = 100;
 /** Of it at once, and with what somebody waits for: a wait that nobody notices. */
 const maxBytesAtOnce = 1024 * 1024;
@@ -18,18 +18,25 @@ export class TagsAhead {
   readonly #wanted = new Set<string>();
   /** What became of the tags of one moment. */
   #tried = { sum: "", hashes: new Set<string>(), bytes: 0, isOver: false };
+  /** Of these tags and wanted refs: there may be many to be put in order. */
+  #order: readonly string[] | undefined;
 
   want(ref: string): void {
+    if (this.#wanted.has(ref)) return;
     this.#wanted.add(ref);
+    this.#order = undefined;
   }
 
   /** The next ones, those that are here among them. `bytesPerCommit` is what one takes on the disk, more or less. */
   candidates(refs: RefSnapshot, bytesPerCommit: number): readonly string[] {
-    if (this.#tried.sum !== refs.sum) this.#tried = { sum: refs.sum, hashes: new Set(), bytes: 0, isOver: false };
+    if (this.#tried.sum !== refs.tagsSum) {
+      this.#tried = { sum: refs.tagsSum, hashes: new Set(), bytes: 0, isOver: false };
+      this.#order = undefined;
+    }
     const { hashes, bytes, isOver } = this.#tried;
-    if (isOver || this.#wanted.size === 0 || bytes + bytesPerCommit > maxBytes) return [];
-    const commits = commitsAhead(refs, this.#wanted).slice(0, maxCommits);
-    return commits.filter((hash) => !hashes.has(hash));
+    if (isOver || this.#wanted.size === 0 || bytes + bytesPerCommit > maxAheadBytes) return [];
+    this.#order ??= commitsAhead(refs, this.#wanted).slice(0, maxCommits);
+    return this.#order.filter((hash) => !hashes.has(hash));
   }
 
   /** So many at once. */
