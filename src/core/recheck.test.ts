@@ -41,9 +41,11 @@ const store: Pick<ModuleStore, "listUnverified" | "confirm" | "reject"> = {
   async confirm(key) {
     unverified.delete(key);
   },
-  async reject(request, reason) {
+  async reject(request, wrong) {
+    expect(wrong.h1).toBe(h1);
     unverified.delete(blobKey(request));
-    rejected.push(`${blobKey(request)}: ${reason.split("\n", 1)[0]}`);
+    rejected.push(`${blobKey(request)}: ${wrong.reason.split("\n", 1)[0]}`);
+    return true;
   },
 };
 
