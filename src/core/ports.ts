@@ -265,7 +265,10 @@ export interface SumVerifier {
    * cannot be, now or at all.
    */
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
-  /** The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an error. */
+  /**
+   * The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an
+   * error, and is not told of again.
+   */
   recheck(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 
