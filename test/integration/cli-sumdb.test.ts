@@ -382,7 +382,9 @@ Files that no database has confirmed
     expect(await sumdbFails("forget-tree", publicName)).toMatch(/It has shown two histories.*\n.* --yes\n$/);
     expect(await sumdbOk("status")).toBe(printed);
     expect(await sumdbOk("forget-tree", publicName, "--yes")).toBe(
-      `The tree of ${publicName}, 10 records, is forgotten. Sluice follows it anew from what it shows next.\n`,
+      `The tree of ${publicName}, 10 records, is forgotten. Sluice follows it anew from what it shows next.
+Restart Sluice when there is time: what it holds of the old history in memory goes only then.
+`,
     );
     expect(await sumdbOk("status")).toContain("Forks\n  none\n");
     expect(await sumdbFails("forget-tree", publicName, "--yes")).toContain(`no tree of ${publicName} is kept`);
@@ -390,6 +392,7 @@ Files that no database has confirmed
 
   it("says what to do about a damaged store, and does not recommend another one", async () => {
     await writeFile(join(cwd, "sluice-data/sumdb.db"), "no database, but of a fair length all the same".repeat(100));
+    await writeFile(join(cwd, "sluice-data/sumdb.db.keep"), "");
     const said = await sumdbFails("status");
     expect(said).toContain("put the newest copy of it back");
     expect(said).not.toContain("another folder");

@@ -424,7 +424,7 @@ test("a damaged store of what must not be lost is not made anew: Sluice does not
   await stop(first);
   await writeFile(join(dataDir, "sumdb.db"), "x".repeat(10_000));
   const outcome = start(good.url);
-  await expect(outcome).rejects.toThrow(/ended with 2 .*\n.*sumdb\.db.*Do not begin with a new one/s);
+  await expect(outcome).rejects.toThrow(/ended with 2 .*\n.*sumdb\.db.*It has no log of ours.* move it away/s);
   expect((await readFile(join(dataDir, "sumdb.db"))).length).toBe(10_000);
 });
 
