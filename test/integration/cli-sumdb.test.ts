@@ -254,6 +254,20 @@ describe("sumdb show", () => {
   afterEach(() => log.stopChanging());
   const query = "example.com/filler/m17@v1.0.0";
 
+  it("does not tell a database of others the name of a private module", async () => {
+    const config = await configured(`[upstream]
+private = "example.com/filler"
+[sumdb]
+database = "${log.gosumdb}"
+`);
+    for (const database of [name, log.gosumdb]) {
+      expect(await sumdbFails("show", query, "--url", database, ...config)).toBe(
+        `sluice: example.com/filler/m17 is private, and ${name} is a database of others, which would learn its name\n`,
+      );
+    }
+    expect(log.requests).toEqual([]);
+  });
+
   it("shows the record, its number, and by what it is proven", async () => {
     expect(await sumdbOk("show", query, "--url", log.gosumdb)).toBe(`${log.records[17]}
   database  ${name}, at ${log.url}
