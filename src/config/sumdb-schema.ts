@@ -17,7 +17,7 @@ export const sumdbSchema = section(
       kind: "choice",
       default: "when-reachable",
       synonyms: ["mode", "check"],
-      doc: "`when-reachable` keeps what upstreams of the chain sent while the database cannot be reached or does not have it, and compares it later; what comes straight from a repository is refused then. `required` refuses both, also where it is stored already. `off` compares nothing with it, and still relays it. A wrong hash is always refused.",
+      doc: "`when-reachable` keeps what upstreams of the chain sent while the database cannot be reached or does not have it, and compares it later; what comes straight from a repository is refused then. `required` refuses both, also where it is stored already. Both refuse a wrong hash. `off` compares nothing with it until that changes, and still relays it.",
     }),
     noVerify: setting(value.text(), {
       kind: "text",
@@ -47,7 +47,7 @@ export const sumdbSchema = section(
       kind: "paths",
       default: [],
       synonyms: ["key_file", "key", "keys", "signing_key", "private_key"],
-      doc: "Files with the keys of our own log, as `sluice sumdb init` writes one; several sign together while keys are changed. `SLUICE_SUMDB_KEY` may hold a key itself. Without a key there is no log of our own.",
+      doc: "Files with the keys of our own log, as `sluice sumdb init` writes one; several sign together while keys are changed. `SLUICE_SUMDB_KEY` may hold a key itself. Without a key there is no log of our own. One key belongs to one data folder: Sluices with several would make several histories of one log.",
     }),
     vouchPublic: setting(value.flag(), {
       kind: "boolean",

@@ -87,7 +87,7 @@ export const errorTable = {
     status: 502,
     retryable: false,
     public: true,
-    doc: "What an upstream sent, or what was stored, is not a valid module file: a wrong hash, size, CRC or zip structure. Nothing of it was kept.",
+    doc: "What an upstream sent, or what was stored, is not a valid module file (a wrong size, CRC or zip structure), or a checksum database has another hash of it, or that database contradicts itself. Nothing of it was kept.",
   },
   unverified: {
     status: 502,

@@ -198,8 +198,11 @@ export interface ModuleStore {
   /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
   versions(modulePath: ModulePath): Promise<Version[]>;
   touch(key: BlobKey): void;
-  /** Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that another may come. */
-  reject(request: ModuleRequest, reason: string): Promise<void>;
+  /**
+   * Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that
+   * another may come. With an `h1`, only if that is still its own; answers `false` when another one has come already.
+   */
+  reject(request: ModuleRequest, wrong: { readonly reason: string; readonly h1?: H1 | undefined }): Promise<boolean>;
   /** What no checksum database has confirmed, as `Ledger.listUnverified`. */
   listUnverified(after: BlobKey, limit: number): Promise<StoredUnverified[]>;
   unverified(key: BlobKey): Promise<StoredUnverified | undefined>;
@@ -262,7 +265,10 @@ export interface SumVerifier {
    * cannot be, now or at all.
    */
   check(file: SumFile, context: FetchContext): Promise<SumVerdict>;
-  /** The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an error. */
+  /**
+   * The same for a file that is kept already: the database is waited for, and what it does not confirm is a verdict, never an
+   * error, and is not told of again.
+   */
   recheck(file: SumFile, context: FetchContext): Promise<SumVerdict>;
 }
 

@@ -6,7 +6,7 @@ import { parseModulePath, parseVersion } from "../protocol/module/index.ts";
 import { hashGoMod } from "../protocol/zip/index.ts";
 import { checksumMismatch } from "./checksum-mismatch.ts";
 import { SluiceError } from "./errors.ts";
-import type { ModuleStore, SumFile, SumVerdict, UnverifiedFile } from "./ports.ts";
+import type { ModuleStore, StoredUnverified, SumFile, SumVerdict } from "./ports.ts";
 import { type Recheck, startRecheck } from "./recheck.ts";
 
 const intervalMs = 60_000;
@@ -24,7 +24,7 @@ let clock: ManualClock;
 let events: RecordedEvents;
 let recheck: Recheck;
 /** What the store has, by key. */
-let unverified: Map<string, UnverifiedFile & { source: string }>;
+let unverified: Map<string, StoredUnverified>;
 let rejected: string[];
 let forgotten: string[];
 let asked: string[];
@@ -41,9 +41,11 @@ const store: Pick<ModuleStore, "listUnverified" | "confirm" | "reject"> = {
   async confirm(key) {
     unverified.delete(key);
   },
-  async reject(request, reason) {
+  async reject(request, wrong) {
+    expect(wrong.h1).toBe(h1);
     unverified.delete(blobKey(request));
-    rejected.push(`${blobKey(request)}: ${reason.split("\n", 1)[0]}`);
+    rejected.push(`${blobKey(request)}: ${wrong.reason.split("\n", 1)[0]}`);
+    return true;
   },
 };
 
@@ -73,8 +75,11 @@ beforeEach(() => {
 afterEach(() => recheck.close());
 
 function add(...keys: string[]): void {
-  for (const key of keys)
-    unverified.set(key, { key, h1, reason: "it was down", since: 1, source: "https://proxy.example" });
+  for (const key of keys) unverified.set(key, added(key));
+}
+
+function added(key: string): StoredUnverified {
+  return { key, h1, reason: "it was down", since: 1, source: "https://proxy.example" };
 }
 
 const mod = "example.com/m/@v/v1.0.0.mod";
@@ -98,6 +103,25 @@ describe("soon after the start", () => {
     expect(new Set(asked)).toEqual(new Set(keys));
     expect([...unverified.keys()]).toEqual(["example.com/m7/@v/v1.0.0.mod"]);
     expect(events.of("sum_recheck")).toMatchObject([{ outcome: "complete", confirmed: 249, left: 1 }]);
+  });
+
+  it("what the database does not have is asked for again after as long as it has been unverified, and once a day", async () => {
+    add(mod);
+    unverified.set(mod, { ...added(mod), since: clock.now() - 10 * intervalMs });
+    verdicts.set(mod, absent);
+    const timesAfter = async (ms: number): Promise<number> => {
+      await clock.advance(ms);
+      return asked.length;
+    };
+    expect(await timesAfter(5000)).toBe(1);
+    expect(await timesAfter(10 * intervalMs)).toBe(1);
+    expect(await timesAfter(intervalMs)).toBe(2);
+    expect(await timesAfter(20 * intervalMs)).toBe(2);
+    expect(await timesAfter(2 * intervalMs)).toBe(3);
+    expect(events.of("sum_recheck").at(-1)).toMatchObject({ outcome: "complete", left: 1 });
+    await clock.advance(2 * 24 * 3_600_000);
+    const before = asked.length;
+    expect(await timesAfter(24 * 3_600_000 + intervalMs)).toBe(before + 1);
   });
 
   it("nothing is told where there is nothing to do", async () => {

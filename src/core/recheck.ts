@@ -1,5 +1,6 @@
+import { LRUCache } from "lru-cache";
 import { isSluiceError } from "./errors.ts";
-import type { Clock, ModuleStore, StoredUnverified, SumVerifier } from "./ports.ts";
+import type { BlobKey, Clock, ModuleStore, StoredUnverified, SumVerifier } from "./ports.ts";
 import { compareStored, type StoredSumsOptions } from "./stored-sums.ts";
 
 export interface RecheckOptions extends StoredSumsOptions {
@@ -19,6 +20,9 @@ const firstAfterMs = 5000;
 const pageFiles = 100;
 /** Few, as clients' own look-ups come first. */
 const concurrency = 3;
+/** What a database does not have it may never have, such as a module of a company that no pattern makes private. */
+const longestRestMs = 24 * 3_600_000;
+const maxResting = 50_000;
 /** Whose turn it takes in fair queues. */
 const client = "recheck";
 
@@ -31,7 +35,8 @@ interface Count {
 /**
  * Compares stored files that no checksum database has confirmed, once soon after the start and then every `intervalMs`: those it
  * confirms are marked so no more, those it has another hash of are taken out of the store. When a database cannot be asked, the
- * rest waits for the next time.
+ * rest waits for the next time. A file that it does not have is asked for again after as long as it has been unverified, and
+ * once a day.
  */
 export function startRecheck(options: RecheckOptions): Recheck {
   const closing = new AbortController();
@@ -44,10 +49,12 @@ export function startRecheck(options: RecheckOptions): Recheck {
   };
 }
 
-async function run({ clock, intervalMs, ...options }: RecheckOptions, signal: AbortSignal): Promise<void> {
+async function run({ intervalMs, ...options }: RecheckOptions, signal: AbortSignal): Promise<void> {
+  const { clock } = options;
+  const restsUntil = new LRUCache<BlobKey, number>({ max: maxResting });
   for (let waitMs = firstAfterMs; await pause(clock, waitMs, signal); waitMs = intervalMs) {
     const count: Count = { confirmed: 0, rejected: 0, left: 0 };
-    const reason = await recheckAll({ ...options, count, signal });
+    const reason = await recheckAll({ ...options, restsUntil, count, signal });
     if (signal.aborted || count.confirmed + count.rejected + count.left === 0) continue;
     const outcome = reason === undefined ? "complete" : "interrupted";
     options.events.emit({ type: "sum_recheck", outcome, ...count, ...(reason === undefined ? {} : { reason }) });
@@ -64,7 +71,9 @@ async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   return !signal.aborted;
 }
 
-interface Pass extends Omit<RecheckOptions, "clock" | "intervalMs"> {
+interface Pass extends Omit<RecheckOptions, "intervalMs"> {
+  /** Of files that the database does not have, in milliseconds since the epoch. */
+  readonly restsUntil: LRUCache<BlobKey, number>;
   readonly count: Count;
   readonly signal: AbortSignal;
 }
@@ -100,7 +109,11 @@ async function recheckEach(files: Iterable<StoredUnverified>, pass: Pass): Promi
 
 /** Why the others need not be tried now. */
 async function recheckOne(file: StoredUnverified, pass: Pass): Promise<string | undefined> {
-  const { sums, count, signal } = pass;
+  const { sums, clock, restsUntil, count, signal } = pass;
+  if (clock.now() < (restsUntil.get(file.key) ?? 0)) {
+    count.left += 1;
+    return undefined;
+  }
   try {
     const outcome = await compareStored(file, pass, (sum) => sums.recheck(sum, { signal, client }));
     if (outcome === "confirmed" || outcome === "rejected") {
@@ -108,7 +121,10 @@ async function recheckOne(file: StoredUnverified, pass: Pass): Promise<string | 
       return undefined;
     }
     count.left += 1;
-    return outcome.isAnswered ? undefined : outcome.reason;
+    if (!outcome.isAnswered) return outcome.reason;
+    const now = clock.now();
+    restsUntil.set(file.key, now + Math.min(Math.max(0, now - file.since), longestRestMs));
+    return undefined;
   } catch (error) {
     if (!isSluiceError(error) || error.code === "storage_failed") throw error;
     count.left += 1;

@@ -125,15 +125,18 @@ export class Resolver {
   /** Where only what is confirmed is served, what is stored is no exception. */
   async #readStored(request: FileRequest, client: string): Promise<StoredFile | undefined> {
     const { store, events, sums, confirmStored = false, totalTimeoutMs } = this.#options;
+    if (sums === undefined || !confirmStored) return store.read(request);
+    const marked = await store.unverified(blobKey(request));
     const file = await store.read(request);
-    if (file === undefined || sums === undefined || !confirmStored) return file;
-    const unverified = await store.unverified(file.key);
+    if (file === undefined) return undefined;
+    // Reading may have marked it. And a mark that is gone meanwhile may be so because the file was rejected.
+    const unverified = (await store.unverified(file.key)) ?? (marked?.h1 === file.h1 ? marked : undefined);
     if (unverified === undefined) return file;
     const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
     // What was not confirmed was not served, so the server does not hold it.
     const compared = { store, events, onRejected: () => undefined };
     const outcome = await compareStored(unverified, compared, (sum) => sums.check(sum, context));
-    if (outcome === "confirmed") return file;
+    if (outcome === "confirmed" && unverified.h1 === file.h1) return file;
     file.discard();
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { parseRequest } from "../protocol/goproxy/index.ts";
 import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError } from "./errors.ts";
@@ -12,7 +13,8 @@ export interface StoredSumsOptions {
 
 /**
  * Compares a stored file that no checksum database has confirmed: it is marked so no more when one does, or when none is to be
- * asked, and taken out of the store when one has another hash. Fails as `ask` does, with all but a mismatch.
+ * asked, and taken out of the store when one has another hash, unless another file stands there by then. Fails as `ask` does,
+ * with all but a mismatch.
  */
 export async function compareStored(
   { key, h1, source }: StoredUnverified,
@@ -28,7 +30,9 @@ export async function compareStored(
     return "confirmed";
   } catch (error) {
     if (!isSluiceError(error) || !isChecksumMismatch(error)) throw error;
-    await store.reject(request, error.message);
+    if (!(await store.reject(request, { h1, reason: error.message }))) return "rejected";
+    // Who was just answered with it puts it into memory within this turn of the event loop.
+    await setImmediate();
     onRejected(key);
     events.emit({ type: "integrity_failed", key, source, reason: error.message });
     return "rejected";

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
+import type { H1 } from "../protocol/brand.ts";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
 import { Singleflight } from "../core/singleflight.ts";
@@ -106,13 +107,19 @@ export class FileStore {
     return (await this.#options.facts.find(blobKey(request))) !== undefined;
   }
 
-  async reject(request: FileRequest, reason: string): Promise<void> {
+  async reject(
+    request: FileRequest,
+    { reason, h1 }: { readonly reason: string; readonly h1?: H1 | undefined },
+  ): Promise<boolean> {
     const key = blobKey(request);
+    const standing = h1 && (await this.#options.facts.find(key));
+    if (standing !== undefined && standing.h1 !== h1) return false;
     await this.#setAside(key, undefined, reason);
     await this.#options.facts.forget(key);
     // Who read it before it was taken away may put it into memory only now.
     await this.#reads.run(key, () => Promise.resolve(undefined)).catch(() => undefined);
     this.#options.hot.delete(key);
+    return true;
   }
 
   async #readStored(request: FileRequest, key: BlobKey): Promise<StoredFile | undefined> {

@@ -1,4 +1,4 @@
-import type { ModulePath, Version } from "../protocol/brand.ts";
+import type { H1, ModulePath, Version } from "../protocol/brand.ts";
 import { blobKey, type FileRequest, type ModuleRequest } from "../protocol/goproxy/index.ts";
 import { isPseudoVersion, sortVersions } from "../protocol/semver/index.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -103,8 +103,8 @@ class TieredModuleStore implements ModuleStore {
     return this.#files.isKnown(fileRequest(request));
   }
 
-  reject(request: ModuleRequest, reason: string): Promise<void> {
-    return this.#files.reject(fileRequest(request), reason);
+  reject(request: ModuleRequest, wrong: { readonly reason: string; readonly h1?: H1 | undefined }): Promise<boolean> {
+    return this.#files.reject(fileRequest(request), wrong);
   }
 
   unverified(key: BlobKey): Promise<StoredUnverified | undefined> {

@@ -177,6 +177,8 @@ describe.each([
   it("a file that is kept already is never refused for it", async () => {
     const verdict = await verifier({ isRequired: true }).recheck(file({ isDirect: true }), context());
     expect(verdict).toMatchObject({ state: "unverified", reason, isAnswered });
+    // That was told when it was kept.
+    expect(events.all).toEqual([]);
   });
 });
 

@@ -85,13 +85,7 @@ export function createSumVerifier(options: SumVerifierOptions): SumVerifier {
       tell(file, verdict.database, "refused", verdict.reason);
       throw unconfirmed(file, verdict);
     },
-    async recheck(file, context) {
-      const verdict = await told(file, ask(file, context));
-      if (verdict.state === "unverified" && verdict.database !== undefined) {
-        tell(file, verdict.database, "unverified", verdict.reason);
-      }
-      return verdict;
-    },
+    recheck: (file, context) => told(file, ask(file, context)),
   };
 
   async function ask(file: SumFile, context: FetchContext): Promise<SumVerdict> {

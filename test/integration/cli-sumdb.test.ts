@@ -254,6 +254,20 @@ describe("sumdb show", () => {
   afterEach(() => log.stopChanging());
   const query = "example.com/filler/m17@v1.0.0";
 
+  it("does not tell a database of others the name of a private module", async () => {
+    const config = await configured(`[upstream]
+private = "example.com/filler"
+[sumdb]
+database = "${log.gosumdb}"
+`);
+    for (const database of [name, log.gosumdb]) {
+      expect(await sumdbFails("show", query, "--url", database, ...config)).toBe(
+        `sluice: example.com/filler/m17 is private, and ${name} is a database of others, which would learn its name\n`,
+      );
+    }
+    expect(log.requests).toEqual([]);
+  });
+
   it("shows the record, its number, and by what it is proven", async () => {
     expect(await sumdbOk("show", query, "--url", log.gosumdb)).toBe(`${log.records[17]}
   database  ${name}, at ${log.url}
@@ -382,7 +396,9 @@ Files that no database has confirmed
     expect(await sumdbFails("forget-tree", publicName)).toMatch(/It has shown two histories.*\n.* --yes\n$/);
     expect(await sumdbOk("status")).toBe(printed);
     expect(await sumdbOk("forget-tree", publicName, "--yes")).toBe(
-      `The tree of ${publicName}, 10 records, is forgotten. Sluice follows it anew from what it shows next.\n`,
+      `The tree of ${publicName}, 10 records, is forgotten. Sluice follows it anew from what it shows next.
+Restart Sluice when there is time: what it holds of the old history in memory goes only then.
+`,
     );
     expect(await sumdbOk("status")).toContain("Forks\n  none\n");
     expect(await sumdbFails("forget-tree", publicName, "--yes")).toContain(`no tree of ${publicName} is kept`);
@@ -390,6 +406,7 @@ Files that no database has confirmed
 
   it("says what to do about a damaged store, and does not recommend another one", async () => {
     await writeFile(join(cwd, "sluice-data/sumdb.db"), "no database, but of a fair length all the same".repeat(100));
+    await writeFile(join(cwd, "sluice-data/sumdb.db.keep"), "");
     const said = await sumdbFails("status");
     expect(said).toContain("put the newest copy of it back");
     expect(said).not.toContain("another folder");

@@ -1,12 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../src/core/answer.ts";
+import { checksumMismatch } from "../../src/core/checksum-mismatch.ts";
 import { SluiceError } from "../../src/core/errors.ts";
-import type { ModuleStore, ZipVerifier } from "../../src/core/ports.ts";
-import { Resolver } from "../../src/core/resolve.ts";
+import type { ModuleStore, SumFile, SumVerdict, ZipVerifier } from "../../src/core/ports.ts";
+import { Resolver, type ResolverOptions } from "../../src/core/resolve.ts";
+import { sha256Of } from "../../src/core/small-files.ts";
 import { parseRequest } from "../../src/protocol/goproxy/index.ts";
+import { hashGoMod } from "../../src/protocol/zip/index.ts";
 import { openDataFolder } from "../../src/storage/data-folder.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
@@ -17,6 +20,8 @@ const list = "example.com/m/@v/list";
 const latest = "example.com/m/@latest";
 const branch = "example.com/m/@v/main.info";
 const outage = new SluiceError("upstream_failed", "the upstream is down");
+
+const events = { emit: () => undefined };
 
 let dataDir: string;
 let clock: ManualClock;
@@ -29,7 +34,6 @@ beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "sluice-resolver-"));
   clock = createManualClock(Date.UTC(2026, 0, 2));
   verifier = createZipVerifier();
-  const events = { emit: () => undefined };
   store = await openDataFolder({
     dataDir,
     memoryBytes: 64 << 20,
@@ -39,7 +43,17 @@ beforeEach(async () => {
     events,
   });
   source = createScriptedSource();
-  resolver = new Resolver({
+  resolver = createResolver();
+});
+afterEach(async () => {
+  await resolver.settled();
+  await verifier.close();
+  await store.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+function createResolver(changed: Partial<ResolverOptions> = {}): Resolver {
+  return new Resolver({
     store,
     source,
     verifier,
@@ -52,14 +66,9 @@ beforeEach(async () => {
     ttlMs: minute,
     staleWhileRevalidateMs: 10 * minute,
     notFoundTtlMs: minute / 2,
+    ...changed,
   });
-});
-afterEach(async () => {
-  await resolver.settled();
-  await verifier.close();
-  await store.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
+}
 
 function resolve(
   path: string,
@@ -249,6 +258,54 @@ describe("askers", () => {
     late.resolve("module example.com/m\n");
     await resolver.settled();
     expect(await get("example.com/m/@v/v1.0.0.mod")).toEqual(["hit", "module example.com/m\n"]);
+  });
+});
+
+describe("where only what a checksum database confirms is served", () => {
+  const mod = "example.com/m/@v/v1.0.0.mod";
+  const request = parseRequest(`/${mod}`);
+  const [wrong, right] = ["module example.com/m // changed\n", "module example.com/m\n"];
+  const database = "sum.example.com";
+
+  async function check(file: SumFile): Promise<SumVerdict> {
+    if (file.h1 === hashGoMod(Buffer.from(right))) return { state: "verified", database };
+    throw checksumMismatch(file, database, hashGoMod(Buffer.from(right)));
+  }
+
+  beforeEach(async () => {
+    const facts = { size: wrong.length, sha256: sha256Of(Buffer.from(wrong)), h1: hashGoMod(Buffer.from(wrong)) };
+    const kept = { ...facts, source: "https://proxy.example", unverified: "it was down" };
+    await store.keep(request, { bytes: Buffer.from(wrong) }, kept);
+    source.answers.set(mod, right);
+    resolver = createResolver({ confirmStored: true, sums: { prepare: () => undefined, check, recheck: check } });
+  });
+
+  test("a stored file that it does not confirm is fetched anew", async () => {
+    expect(await get(mod)).toEqual(["miss", right]);
+    expect(await get(mod)).toEqual(["hit", right]);
+  });
+
+  test("a stored file that is rejected while somebody reads it is not taken for confirmed", async () => {
+    const read = store.read.bind(store);
+    vi.spyOn(store, "read").mockImplementationOnce(async (of) => {
+      const file = await read(of);
+      await store.reject(of, { reason: "another job has compared it" });
+      return file;
+    });
+    expect(await get(mod)).toEqual(["miss", right]);
+  });
+
+  test("a stored file that is replaced while somebody compares it is kept", async () => {
+    const unverified = store.unverified.bind(store);
+    vi.spyOn(store, "unverified").mockImplementationOnce(async (key) => {
+      const marked = await unverified(key);
+      await store.reject(request, { reason: "another job has compared it" });
+      const facts = { size: right.length, sha256: sha256Of(Buffer.from(right)), h1: hashGoMod(Buffer.from(right)) };
+      await store.keep(request, { bytes: Buffer.from(right) }, { ...facts, source: "https://proxy.example" });
+      return marked;
+    });
+    expect(await get(mod)).toEqual(["hit", right]);
+    expect(await get(mod)).toEqual(["hit", right]);
   });
 });
 

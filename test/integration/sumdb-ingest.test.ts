@@ -294,6 +294,18 @@ describe("while the log is down", () => {
   });
 });
 
+test("a login page in the place of the log is an outage, and no reason to refuse modules", async () => {
+  log.change(/./, () => Buffer.from("<!DOCTYPE html>\n<p>Please log in\n"));
+  const sluice = await start(good.url);
+  expect((await ask(sluice.url, `${leaf}.mod`)).status).toBe(200);
+  expect(unverified()).toEqual([
+    expect.stringMatching(/: sum\.example\.com cannot be asked: .* is wrong: malformed record/),
+  ]);
+  const lookup = await ask(sluice.url, `/sumdb/${log.name}/lookup/example.com/leaf@v1.2.0`);
+  expect(lookup).toMatchObject({ status: 502, body: expect.anything() });
+  expect(lookup.body.toString()).toContain(`This came from ${log.url}`);
+});
+
 describe("a version that the log does not have", () => {
   const path = "/example.com/retracted/@v/v1.0.0.mod";
 
@@ -412,7 +424,7 @@ test("a damaged store of what must not be lost is not made anew: Sluice does not
   await stop(first);
   await writeFile(join(dataDir, "sumdb.db"), "x".repeat(10_000));
   const outcome = start(good.url);
-  await expect(outcome).rejects.toThrow(/ended with 2 .*\n.*sumdb\.db.*Do not begin with a new one/s);
+  await expect(outcome).rejects.toThrow(/ended with 2 .*\n.*sumdb\.db.*It has no log of ours.* move it away/s);
   expect((await readFile(join(dataDir, "sumdb.db"))).length).toBe(10_000);
 });
 

@@ -133,7 +133,7 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         const { store, ledger } = subject;
         await keepGood(subject, key);
         await ledger.addUnverified({ key, h1: hashGoMod(contentOf(key)), reason: "x", since: 1 });
-        await store.reject(requestFor(key), "the log says another hash");
+        await store.reject(requestFor(key), { reason: "the log says another hash" });
         expect(subject.events.of("file_corrupt")).toMatchObject([{ key, reason: "the log says another hash" }]);
         expect(store.peek(key)).toBeUndefined();
         expect(await store.isKnown(requestFor(key))).toBe(false);
@@ -151,14 +151,25 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
         await keepGood(subject, key);
         const { store } = await restart();
         const reading = store.read(requestFor(key));
-        await store.reject(requestFor(key), "the log says another hash");
+        await store.reject(requestFor(key), { reason: "the log says another hash" });
         await reading;
         expect(store.peek(key)).toBeUndefined();
         expect(await store.read(requestFor(key))).toBeUndefined();
       });
 
+      it("stays when it is another than the one that is rejected", async () => {
+        const { store } = subject;
+        const [wrong, right] = [variantOf(key, 1), contentOf(key)];
+        const h1 = hashGoMod(wrong);
+        await store.keep(requestFor(key), { bytes: right }, { ...factsOf(key, right), h1: hashGoMod(right) });
+        expect(await store.reject(requestFor(key), { h1, reason: "the log says another hash" })).toBe(false);
+        expect(await store.read(requestFor(key))).toMatchObject({ h1: hashGoMod(right) });
+        expect(await store.reject(requestFor(key), { h1: hashGoMod(right), reason: "wrong as well" })).toBe(true);
+        expect(await store.read(requestFor(key))).toBeUndefined();
+      });
+
       it("may be rejected when it is not there", async () => {
-        await subject.store.reject(requestFor(key), "nothing");
+        await subject.store.reject(requestFor(key), { reason: "nothing" });
         expect(await subject.store.read(requestFor(key))).toBeUndefined();
       });
 

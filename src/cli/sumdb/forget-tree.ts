@@ -18,6 +18,7 @@ export async function forgetTree(
     if (!yes) throw notSure(database, known.size, forks.length);
     await store.forgetTree(database);
     return `The tree of ${database}, ${countOf(known.size, "record")}, is forgotten. Sluice follows it anew from what it shows next.
+Restart Sluice when there is time: what it holds of the old history in memory goes only then.
 `;
   } finally {
     await store?.close();

@@ -21,6 +21,7 @@ export interface ShowOptions {
 export async function showSum(query: string, config: Config, { url, key }: ShowOptions): Promise<string> {
   const { modulePath, version } = parseQuery(query);
   const database = await findDatabase(url ?? (await ownDatabase(modulePath, config)), config, key);
+  await refuseToTell(modulePath, database, config);
   const { verifiers } = database;
   const record = await withLogReader(database.url, async (log) => {
     try {
@@ -34,6 +35,20 @@ export async function showSum(query: string, config: Config, { url, key }: ShowO
   record    ${record.id} of ${record.tree.size}, counted from 0
   proven    by the log's tiles, under a tree of ${countOf(record.tree.size, "record")} ${signersOf(record.tree)}
 `;
+}
+
+/** As Sluice itself would not. */
+async function refuseToTell(modulePath: ModulePath, { name }: Database, config: Config): Promise<void> {
+  const { relayed } = await databasesOf(config);
+  if (!isPrivate(modulePath, config) || !relayed.some((other) => other.name === name)) return;
+  throw new SluiceError(
+    "config_invalid",
+    `${modulePath} is private, and ${name} is a database of others, which would learn its name`,
+  );
+}
+
+function isPrivate(modulePath: ModulePath, config: Config): boolean {
+  return createPrivateRules(privatePatterns(config)).matches(modulePath);
 }
 
 interface ModuleVersion {
@@ -74,13 +89,13 @@ function noVersion(query: string, path: string, error: ProtocolError): SluiceErr
 /** The address of the log that this Sluice's clients ask for a module. */
 async function ownDatabase(modulePath: ModulePath, config: Config): Promise<string> {
   const { ownKeys, main } = await databasesOf(config);
-  const isPrivate = createPrivateRules(privatePatterns(config)).matches(modulePath);
+  const isOurs = isPrivate(modulePath, config);
   const [own] = ownKeys;
-  const name = isPrivate || config.sumdb.vouchPublic ? own?.name : main?.name;
+  const name = isOurs || config.sumdb.vouchPublic ? own?.name : main?.name;
   if (name !== undefined) return `${localUrl(config)}/sumdb/${name}`;
   throw new SluiceError(
     "config_invalid",
-    isPrivate
+    isOurs
       ? `${modulePath} is private, and there is no log of our own that could have it; make its key with \`sluice sumdb init\``
       : `no checksum database is in force (sumdb.database is off); name one with --url`,
   );

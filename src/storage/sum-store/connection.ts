@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, rmSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { fileIdOf } from "../sqlite/file-id.ts";
 import { migrate } from "../sqlite/migrate.ts";
 import { errorCode } from "../storage-error.ts";
+import { markOf } from "./log-mark.ts";
 import { refusal } from "./refusal.ts";
 import { sumStoreMigrations } from "./schema.ts";
 
@@ -52,19 +53,6 @@ export function connect(file: string, { readOnly, now }: ConnectOptions): Connec
   }
 }
 
-const markerText = `The database beside this file has a checksum log that go commands rely on. Back it up; never begin with a new one.
-Only if no go command has ever seen that log may this file be deleted with it.
-`;
-
-/** Remembers beside the database that it has a log of ours, so that its loss is noticed at the next start, too. */
-export function markLog(file: string): void {
-  if (file !== ":memory:" && fileIdOf(markerOf(file)) === undefined) writeFileSync(markerOf(file), markerText);
-}
-
-function markerOf(file: string): string {
-  return `${file}.keep`;
-}
-
 /** Changes when the database or its write-ahead log is moved, deleted or replaced. SQLite itself does so only when nobody has them open. */
 export function fileIdsOf(file: string): string {
   return `${fileIdOf(file)} ${fileIdOf(file === ":memory:" ? file : `${file}-wal`)}`;
@@ -73,7 +61,7 @@ export function fileIdsOf(file: string): string {
 function openForWriting(file: string, now: number): DatabaseSync {
   if (file === ":memory:") return migrated(new DatabaseSync(file), file, now);
   // Looked for first: another process that makes the database in this moment makes these after it.
-  const leftovers = [`${file}-wal`, markerOf(file)].filter((name) => fileIdOf(name) !== undefined);
+  const leftovers = [`${file}-wal`, markOf(file)].filter((name) => fileIdOf(name) !== undefined);
   if (fileIdOf(file) === undefined) {
     if (leftovers.length > 0)
       throw refusal(file, `is gone, and has left ${leftovers.map((name) => path.basename(name)).join(" and ")}`);

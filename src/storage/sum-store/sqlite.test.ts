@@ -103,9 +103,19 @@ describe("an SQLite store for checksum databases", () => {
       ["zeros", Buffer.alloc(65_536)],
     ])("(%s) is refused at the start and stays as it is", async (_, content) => {
       await writeFile(file, content);
+      await writeFile(`${file}.keep`, "");
       await expect(openStore()).rejects.toMatchObject(refused(/(is damaged|is empty)\. .*Do not begin with a new one/));
-      expect(await readdir(folder)).toEqual(["sumdb.db"]);
+      expect(await readdir(folder)).toEqual(["sumdb.db", "sumdb.db.keep"]);
       await expect(openStore()).rejects.toMatchObject(refused(new RegExp(neverAnew)));
+    });
+
+    it("and has no log of ours may be moved away, and the refusal says so", async () => {
+      await writeFile(file, "not a database, but long enough to be looked at as one".repeat(100));
+      const words = /is damaged\. .*no log of ours.* move it away with sumdb\.db-wal and sumdb\.db-shm/;
+      await expect(openStore()).rejects.toMatchObject(refused(words));
+      expect(await readdir(folder)).toEqual(["sumdb.db"]);
+      await rename(file, `${file}.away`);
+      await (await openStore()).close();
     });
 
     it("by another schema is refused", async () => {

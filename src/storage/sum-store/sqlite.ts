@@ -12,7 +12,8 @@ import type {
 } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt } from "../sqlite/database-error.ts";
 import { inTransaction } from "../sqlite/transaction.ts";
-import { connect, type Connection, fileIdsOf, markLog } from "./connection.ts";
+import { connect, type Connection, fileIdsOf } from "./connection.ts";
+import { markLog } from "./log-mark.ts";
 import { isRefusal, refusal } from "./refusal.ts";
 import { DamagedLogError, StoredLog, toBytes } from "./stored-log.ts";
 

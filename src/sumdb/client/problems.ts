@@ -9,8 +9,9 @@ export function missing(path: string, { database, cause }: { database: string; c
 }
 
 /**
- * Reports what came for the log and is not signed by it, or does not belong to its tree. Answers the error to fail with.
- * `reason` goes behind the name of the database: `signed tree: …`.
+ * Reports what came for the log and is not signed by it, or does not belong to its tree. Answers the error to fail with: `integrity`,
+ * or `upstream_invalid` for what is no answer of a database at all, such as the page of a login portal. Somebody on the way who
+ * sends that could as well send nothing. `reason` goes behind the name of the database: `signed tree: …`.
  */
 export function invalid(
   events: Events,
@@ -21,7 +22,11 @@ export function invalid(
     `${database}: ${reason}`,
     `  This came from ${via} and was not kept. If it stays so, something on the way changes what the database says.`,
   ];
-  return new SluiceError("integrity", lines.join("\n"), { cause, details: { database, via } });
+  const isNoAnswer = cause instanceof ProtocolError && /^malformed_(record|note)$/.test(cause.code);
+  return new SluiceError(isNoAnswer ? "upstream_invalid" : "integrity", lines.join("\n"), {
+    cause,
+    details: { database, via },
+  });
 }
 
 /** What everything ends with that is asked of a log of two histories, by the sizes of two trees of them. Fits into what go prints (SPEC §1.6). */
