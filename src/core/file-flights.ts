@@ -18,6 +18,7 @@ import type {
   SumVerifier,
   ZipVerifier,
 } from "./ports.ts";
+import { Resumption } from "./resumption.ts";
 import { type GoModRequest, type InfoRequest, receiveGoMod, receiveInfo, type SmallFile } from "./small-files.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
@@ -137,12 +138,16 @@ export class FileFlights {
   }
 
   async #fetchZip(request: ZipRequest, context: FetchContext, goLive: (body: LiveBody) => void): Promise<StoredFile> {
-    const { source, verifier } = this.#options;
+    const { source, verifier, events } = this.#options;
     let spool = this.#newSpool();
     // A disk that does not take a good file is no reason to break the transfer to those who follow it.
     let isVerified = false;
     let live: LiveBody | undefined;
     let refused: unknown;
+    const key = blobKey(request);
+    const resumption = new Resumption((from, bytes) =>
+      events.emit({ type: "fetch_resumed", key, source: from, bytes }),
+    );
     const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: NewFacts }> => {
       if (refused !== undefined) {
         // Whoever follows has bytes of a file that is not the version, and nothing can be appended to them.
@@ -152,15 +157,14 @@ export class FileFlights {
         live = undefined;
         refused = undefined;
       }
-      await spool.restart();
       const followed = { spool, source: response.source, size: response.size };
       void spool.outgrewMemory.then(() => {
         live ??= followed;
         goLive(live);
       });
-      for await (const chunk of response.body) await spool.append(chunk);
+      await resumption.receive(response, spool);
       const content = await spool.content();
-      const { h1, sha256 } = await this.#verified(request, response.source, () =>
+      const { h1, sha256 } = await this.#verified(request, resumption.origin, () =>
         verifier.verify(content, request.modulePath, request.version),
       );
       if (live?.size !== undefined && live.size !== spool.size) {
@@ -175,7 +179,10 @@ export class FileFlights {
       return { content, facts: compared };
     };
     try {
-      const { content, facts } = await source.fetch(request, receive, context);
+      const { content, facts } = await source.fetch(request, receive, {
+        ...context,
+        partial: () => resumption.partial(),
+      });
       // Kept before the last block goes out, so that whoever has the whole file finds it stored.
       const file = await this.#keep(request, content, facts);
       spool.finish();
