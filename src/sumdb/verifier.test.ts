@@ -182,6 +182,18 @@ describe.each([
   });
 });
 
+it("what the log has said is believed for half a minute: an operator may have found out that its history was a false one", async () => {
+  const other = { id: 7, text: formatRecord(modulePath, version, { ...right, zip: h1("the true one") }) };
+  answers = [record, other];
+  const sums = verifier();
+  await sums.check(file(), context());
+  await clock.advance(29_000);
+  expect(await sums.check(file(), context())).toMatchObject({ state: "verified" });
+  await clock.advance(1000);
+  await expect(sums.check(file(), context())).rejects.toMatchObject({ code: "integrity" });
+  expect(asked).toHaveLength(2);
+});
+
 describe("after the log could not be asked", () => {
   it("the next file asks it again", async () => {
     answers = [outage, record];

@@ -41,8 +41,11 @@ const patienceMs = 10_000;
 /** The same for a while after the database could not be asked, so that its outage does not make every file wait. */
 const shortPatienceMs = 500;
 const troubleMs = 30_000;
-/** “Not in the log” is believed for so long, so that the zip does not ask again what the go.mod asked. */
-const absentTtlMs = 30_000;
+/**
+ * What the log said, “not there” included, is believed for so long, so that the zip does not ask again what the go.mod asked. The
+ * log remembers what it has proven, and knows when that counts no more.
+ */
+const believedMs = 30_000;
 const maxRemembered = 10_000;
 
 /** A look-up, under way or over. */
@@ -120,10 +123,13 @@ export function createSumVerifier(options: SumVerifierOptions): SumVerifier {
     const lookup = { record, believedUntil: Number.POSITIVE_INFINITY };
     lookups.set(key, lookup);
     record.then(
-      () => (troubledUntil = 0),
+      () => {
+        lookup.believedUntil = clock.now() + believedMs;
+        troubledUntil = 0;
+      },
       (error: unknown) => {
         const isAbsent = isSluiceError(error, "not_found");
-        lookup.believedUntil = isAbsent ? clock.now() + absentTtlMs : 0;
+        lookup.believedUntil = isAbsent ? clock.now() + believedMs : 0;
         troubledUntil = isAbsent ? 0 : clock.now() + troubleMs;
       },
     );

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { generateKey } from "../../src/protocol/sumdb/index.ts";
+import { formatTree, generateKey, parseSignerKey, signNote } from "../../src/protocol/sumdb/index.ts";
 import { asker, followLog, moduleVersion, pathsOf, testLog } from "../support/followed-log.ts";
 import { failureOf } from "../support/http-client.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -155,6 +155,18 @@ describe("an older tree", () => {
     log.showTree(600);
     expect((await failureOf(followed.filler(700))).code).toBe("integrity");
   });
+});
+
+test("an empty tree of whatever hash is no fork: the servers of some years ago signed zeros", async () => {
+  const log = await testLog({ size: 0 });
+  const signer = parseSignerKey(sumLogSigner(log.name));
+  log.change(/^latest$/, () => signNote(formatTree({ size: 0, hash: new Uint8Array(32) }), [signer]));
+  const followed = await followLog(log);
+  expect((await followed.log.tree(asker(), now)).size).toBe(0);
+  log.growTo(300);
+  expect((await followed.filler(299)).text).toBe(fillerRecord(299));
+  expect((await followed.log.tree(asker(), now)).size).toBe(300);
+  expect(await followed.store.forks(log.name)).toEqual([]);
 });
 
 describe("a fork", () => {

@@ -35,6 +35,14 @@ describe("an outage", () => {
     );
   });
 
+  it("is not longer because the clock was set back meanwhile", () => {
+    const { outage, advance } = createBroken();
+    expect(outage.isResting).toBe(true);
+    advance(-24 * 3_600_000);
+    expect([outage.isResting, outage.enter()]).toEqual([false, "trial"]);
+    expect(outage.isResting).toBe(true);
+  });
+
   it("lets one asker try after a while, and the others only when that one had an answer", () => {
     const { outage, advance } = createBroken();
     advance(15_001);

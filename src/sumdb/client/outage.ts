@@ -23,7 +23,9 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
   let last: SluiceError | undefined;
   const outage: Outage = {
     get isResting() {
-      return failures >= failuresUntilRest && clock.now() < restsUntil;
+      const leftMs = restsUntil - clock.now();
+      // More is left only when the clock was set back.
+      return failures >= failuresUntilRest && leftMs > 0 && leftMs <= restMs;
     },
     enter() {
       if (last === undefined || failures < failuresUntilRest) return "open";

@@ -110,17 +110,20 @@ export class Timeline {
   }
 
   /**
-   * Compares a signed tree with this one. For a larger one, the tiles that are read are those that prove it, those of record `id`,
-   * and all that `advance` promises.
+   * Compares a signed tree with this one. An empty one is the beginning of all, whatever its hash. For a larger one, the tiles
+   * that are read are those that prove it, those of record `id`, and all that `advance` promises.
    */
   async compare(other: SignedTree, context: FetchContext, id?: number): Promise<Comparison> {
     const { tree } = this.#view;
-    if (other.size === tree.size) return { isConsistent: equalHashes(other.hash, tree.hash), proof: [] };
+    if (other.size === tree.size) {
+      return { isConsistent: tree.size === 0 || equalHashes(other.hash, tree.hash), proof: [] };
+    }
     const [older, newer] = other.size < tree.size ? [other, tree] : [tree, other];
     const common = treeHashIndexes(older.size);
     const leaf = newer === tree || id === undefined ? [] : [storedHashIndex(0, id)];
     const { hashes, tiles } = await this.#read(newer, [...common, ...leaf], context);
-    const isConsistent = equalHashes(treeHashOf(older.size, hashes.slice(0, common.length)), older.hash);
+    const hash = treeHashOf(older.size, hashes.slice(0, common.length));
+    const isConsistent = older.size === 0 || equalHashes(hash, older.hash);
     if (newer === other) return { isConsistent, proof: tiles };
     await this.#keep(tiles);
     return { isConsistent, proof: [] };
