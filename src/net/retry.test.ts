@@ -210,3 +210,14 @@ function fractions(seed: number): () => number {
   const random = createRandom(seed);
   return () => random.int(1_000_000) / 1_000_000;
 }
+
+test("attempts that went on with what was there and got further count as the first, and cost no budget", async () => {
+  const clock = createManualClock();
+  const budget = createRetryBudget(clock, { capacity: 1, perSuccess: 0, perSecond: 0 });
+  let attempt = 0;
+  const wentFurther = (): boolean => ++attempt > 1 && attempt < 20;
+  const { attempts, delays } = await run(repeat(30), { attempts: 2, budget, wentFurther });
+  expect(attempts).toHaveLength(20);
+  expect(delays).toEqual(Array.from({ length: 19 }, () => 100));
+  expect(budget.left).toBe(0);
+});

@@ -25,6 +25,8 @@ export interface RetryOptions {
   readonly maxElapsedMs?: number;
   /** Which errors are worth another attempt. Default: `isTransient`. */
   readonly isRetryable?: (error: SluiceError) => boolean;
+  /** Whether the attempt that just failed went on with an earlier one and got further: it counts as the first, and costs no budget. */
+  readonly wentFurther?: (() => boolean) | undefined;
   readonly onRetry?: (error: SluiceError, next: { readonly attempt: number; readonly delayMs: number }) => void;
   /** At least 0 and below 1. */
   readonly random?: () => number;
@@ -48,6 +50,7 @@ export function isTransient(error: SluiceError): boolean {
 export async function withRetry<T>(operation: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { clock, signal, budget, attempts = 10, maxElapsedMs = 60_000, isRetryable = isTransient } = options;
   const startedAt = clock.now();
+  let failures = 0;
   for (let attempt = 1; ; attempt++) {
     if (signal.aborted) throw givenUp(signal, options.name);
     try {
@@ -55,10 +58,12 @@ export async function withRetry<T>(operation: (attempt: number) => Promise<T>, o
       budget?.succeeded();
       return result;
     } catch (error) {
-      if (!isSluiceError(error) || attempt >= attempts || signal.aborted || !isRetryable(error)) throw error;
-      const delayMs = delayBefore(attempt, error, options);
+      const isFurther = options.wentFurther?.() === true;
+      failures = isFurther ? 1 : failures + 1;
+      if (!isSluiceError(error) || failures >= attempts || signal.aborted || !isRetryable(error)) throw error;
+      const delayMs = delayBefore(failures, error, options);
       if (delayMs === undefined || clock.now() - startedAt + delayMs > maxElapsedMs) throw error;
-      if (budget !== undefined && !budget.take()) throw error;
+      if (budget !== undefined && !isFurther && !budget.take()) throw error;
       options.onRetry?.(error, { attempt: attempt + 1, delayMs });
       await pause(delayMs, options);
     }
@@ -75,10 +80,10 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
 }
 
 /** Undefined: longer than anybody should wait. */
-function delayBefore(attempt: number, error: SluiceError, options: RetryOptions): number | undefined {
+function delayBefore(failures: number, error: SluiceError, options: RetryOptions): number | undefined {
   const { baseMs = 200, capMs = 5000, maxRetryAfterSeconds = 10, random = Math.random } = options;
   // Full jitter: what failed together does not come back together.
-  const jitterMs = random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
+  const jitterMs = random() * Math.min(capMs, baseMs * 2 ** (failures - 1));
   const asked = error.retryAfterSeconds;
   if (asked === undefined) return jitterMs;
   return asked > maxRetryAfterSeconds ? undefined : asked * 1000 + jitterMs;
