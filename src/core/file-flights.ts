@@ -20,6 +20,7 @@ import type {
   StoredFile,
   ZipVerifier,
 } from "./ports.ts";
+import { Resumption } from "./resumption.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
 type InfoRequest = Extract<FileRequest, { readonly kind: "info" }>;
@@ -142,15 +143,18 @@ export class FileFlights {
     // A disk that does not take a good file is no reason to break the transfer to those who follow it.
     let isVerified = false;
     let live: LiveBody | undefined;
+    const key = blobKey(request);
+    const resumption = new Resumption((from, bytes) =>
+      events.emit({ type: "fetch_resumed", key, source: from, bytes }),
+    );
     const receive = async (response: SourceResponse): Promise<{ content: BlobContent; facts: Facts }> => {
-      await spool.restart();
       void spool.outgrewMemory.then(() => {
         live ??= { spool, source: response.source, size: response.size };
         goLive(live);
       });
-      for await (const chunk of response.body) await spool.append(chunk);
+      await resumption.receive(response, spool);
       const content = await spool.content();
-      const { h1, sha256 } = await this.#verified(request, response.source, () =>
+      const { h1, sha256 } = await this.#verified(request, resumption.origin, () =>
         verifier.verify(content, request.modulePath, request.version),
       );
       if (live?.size !== undefined && live.size !== spool.size) {
@@ -160,7 +164,10 @@ export class FileFlights {
       return { content, facts: { size: spool.size, sha256, h1, source: response.source } };
     };
     try {
-      const { content, facts } = await source.fetch(request, receive, context);
+      const { content, facts } = await source.fetch(request, receive, {
+        ...context,
+        partial: () => resumption.partial(),
+      });
       // Kept before the last block goes out, so that whoever has the whole file finds it stored.
       const file = await this.#keep(request, content, facts);
       spool.finish();

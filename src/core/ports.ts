@@ -196,16 +196,36 @@ export interface ZipVerifier {
 export interface SourceResponse {
   /** Printable name without secrets, such as `https://proxy.example.com`. */
   readonly source: string;
-  /** Bytes, when the source said so. The body fails with `upstream_invalid` if it ends before or after. */
+  /** Bytes of the whole file, when the source said so. The body fails with `upstream_invalid` if it ends before or after. */
   readonly size?: number | undefined;
+  /** Where in the file the body begins. More than 0 only within what the `partial` of the context has. Default 0. */
+  readonly start?: number | undefined;
+  /** A strong one (RFC 9110 §8.8.3), quotes included: the same for the same bytes only. */
+  readonly etag?: string | undefined;
   /** Decoded bytes. Fails with an `upstream_*` code. */
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** The beginning of a file whose transfer broke off. */
+export interface PartialFile {
+  /** Bytes that are there, from the first one on. */
+  readonly size: number;
+  /** Bytes of the whole file. */
+  readonly total: number;
+  /** Who sent the last of them, by its printable name, and what strong ETag it gave for the file. */
+  readonly source: string;
+  readonly etag: string | undefined;
 }
 
 export interface FetchContext {
   readonly signal: AbortSignal;
   /** Who waits for it, for fair queues: an address or an identity. */
   readonly client: string;
+  /**
+   * What is there already of the file, asked before each attempt. A source may then send the rest only: of a file of the same
+   * size, and beginning some KiB before the end of what is there, which `receive` compares. Without it the file is sent whole.
+   */
+  readonly partial?: (() => PartialFile | undefined) | undefined;
 }
 
 /**
@@ -234,6 +254,8 @@ export type SluiceEvent =
   | { readonly type: "store_failed"; readonly store: string; readonly operation: string; readonly error: Error }
   | { readonly type: "integrity_failed"; readonly key: BlobKey; readonly source: string; readonly reason: string }
   | { readonly type: "fetch_started"; readonly key: BlobKey }
+  /** A body that had broken off was gone on with; so many bytes were not sent again. */
+  | { readonly type: "fetch_resumed"; readonly key: BlobKey; readonly source: string; readonly bytes: number }
   | { readonly type: "fetch_ended"; readonly key: BlobKey; readonly outcome: string; readonly durationMs: number }
   | {
       readonly type: "upstream_attempt";

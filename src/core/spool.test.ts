@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -41,6 +41,14 @@ async function readUpTo(stream: Readable, expected: number): Promise<number> {
   await expect.poll(() => size, { timeout: 20_000 }).toBeGreaterThanOrEqual(expected);
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
   return size;
+}
+
+async function breakOff(spool: Spool, stream: Readable): Promise<void> {
+  const closed = new Promise((resolve) => stream.once("close", resolve));
+  stream.on("error", () => undefined);
+  spool.fail(new Error("broken off"));
+  await closed;
+  await spool.dispose();
 }
 
 describe("a body under way", () => {
@@ -88,23 +96,70 @@ describe("a body under way", () => {
     await spool.dispose();
   });
 
-  test("a second attempt with other bytes is refused once a client has some of the first", async () => {
+  test("a second attempt with other bytes is refused where a client has some of the first", async () => {
     const { spool } = createSpool();
-    spool.reader().destroy();
-    await appendAll(spool, randomBytes(mebibyte + 5));
+    await appendAll(spool, randomBytes(2 * mebibyte));
+    const stream = spool.reader();
+    await readUpTo(stream, 1);
     await spool.restart();
     await expect(appendAll(spool, randomBytes(2 * mebibyte))).rejects.toMatchObject({ code: "integrity" });
+    await breakOff(spool, stream);
+  });
+
+  test.each([
+    ["in memory", mebibyte / 2],
+    ["in a file", 3 * mebibyte],
+  ])("and may bring other bytes behind what clients have, %s", async (_name, size) => {
+    const { spool } = createSpool();
+    const bytes = randomBytes(size);
+    const wrong = Buffer.concat([bytes.subarray(0, -100), randomBytes(1000)]);
+    const stream = spool.reader();
+    const read = buffer(stream);
+    await appendAll(spool, wrong);
+    await spool.content();
+    await spool.restart();
+    await appendAll(spool, bytes, 77_777);
+    expect(spool.size).toBe(size);
+    const content = await spool.content();
+    const kept = "bytes" in content ? Buffer.from(content.bytes) : await readFile(content.file);
+    expect(kept.equals(bytes)).toBe(true);
+    spool.finish();
+    expect((await read).equals(bytes)).toBe(true);
     await spool.dispose();
   });
 
-  test("a second attempt that is shorter than the first is refused", async () => {
+  test("a second attempt that is shorter than what clients have is refused", async () => {
     const { spool } = createSpool();
     const bytes = randomBytes(2 * mebibyte);
-    spool.reader().destroy();
     await appendAll(spool, bytes);
+    const stream = spool.reader();
+    await readUpTo(stream, 2 * mebibyte - 16 * 1024);
     await spool.restart();
     await appendAll(spool, bytes.subarray(0, mebibyte));
     await expect(spool.content()).rejects.toMatchObject({ code: "upstream_invalid" });
+    await breakOff(spool, stream);
+  });
+
+  test.each([
+    ["in memory", mebibyte / 2],
+    ["in a file", 3 * mebibyte],
+  ])("a body that goes on must repeat the last bytes that are there, %s", async (_name, size) => {
+    const { spool } = createSpool();
+    const bytes = randomBytes(size);
+    const half = size / 2;
+    const read = buffer(spool.reader());
+    await appendAll(spool, bytes.subarray(0, half));
+    spool.resume(half - 5000);
+    await expect(spool.append(randomBytes(10_000))).rejects.toMatchObject({ code: "integrity" });
+    expect(spool.size).toBe(half);
+    spool.resume(half - 5000);
+    await appendAll(spool, bytes.subarray(half - 5000, half - 1), 999);
+    await expect(spool.content()).rejects.toMatchObject({ code: "upstream_invalid" });
+    spool.resume(half - 5000);
+    await appendAll(spool, bytes.subarray(half - 5000), 999);
+    await spool.content();
+    spool.finish();
+    expect((await read).equals(bytes)).toBe(true);
     await spool.dispose();
   });
 

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { SluiceError } from "./errors.ts";
@@ -44,8 +43,8 @@ export class MemoryBudget {
  * A body under way: one writer, any number of readers that each start at the first byte and follow the writer. Small bodies
  * stay in memory, larger ones live in a staging file; when the disk fails, the rest is held in memory.
  *
- * The writer may start again (`restart`) after a cut body: the new body must repeat what readers may already have, and only
- * the rest is appended.
+ * After a cut the writer may go on (`resume`) or start again (`restart`). What it then repeats is compared with what is there,
+ * and only the rest is appended.
  */
 export class Spool {
   readonly #options: SpoolOptions;
@@ -57,8 +56,10 @@ export class Spool {
   #fileBytes = 0;
   #diskFailed = false;
   #budgetTaken = 0;
-  #replay: { readonly hash: Hash; readonly expected: string; left: number } | undefined;
-  #released = false;
+  /** Where the writer's next bytes stand, while it repeats what is there. */
+  #repeatAt: number | undefined;
+  /** Readers may have the bytes up to here: they cannot become others any more. */
+  #promised = 0;
   #state: "open" | "finished" | "failed" = "open";
   #failure: unknown;
   #wake = Promise.withResolvers<void>();
@@ -81,7 +82,7 @@ export class Spool {
   }
 
   async append(chunk: Uint8Array): Promise<void> {
-    const rest = this.#replay === undefined ? chunk : this.#skipReplayed(chunk);
+    const rest = this.#repeatAt === undefined ? chunk : await this.#compared(chunk, this.#repeatAt);
     if (rest.length === 0) return;
     this.#tail.push(rest);
     this.#tailBytes += rest.length;
@@ -91,23 +92,20 @@ export class Spool {
     this.#large.resolve();
   }
 
-  /** The body starts again from its first byte, because its last attempt broke off. */
+  /** The body starts again from its first byte: what nobody has read of it is forgotten. */
   async restart(): Promise<void> {
-    if (this.size === 0) return;
-    if (this.#released) {
-      this.#replay = { hash: createHash("sha256"), expected: await this.#digest(), left: this.size };
-      return;
-    }
-    this.#tail = [];
-    this.#tailBytes = 0;
-    this.#fileBytes = 0;
-    this.#replay = undefined;
-    await this.#file?.truncate(0);
+    await this.#truncate(this.#promised);
+    this.#repeatAt = this.size > 0 ? 0 : undefined;
+  }
+
+  /** The body goes on from byte `start` on, which is not behind its end. */
+  resume(start: number): void {
+    this.#repeatAt = start < this.size ? start : undefined;
   }
 
   /** What was written, for verification and for the store. The spool must not be appended to any more. */
   async content(): Promise<BlobContent> {
-    if (this.#replay !== undefined) {
+    if (this.#repeatAt !== undefined) {
       throw new SluiceError("upstream_invalid", "the repeated body is shorter than what was read of it before");
     }
     if (this.#fileBytes > 0) await this.#flushTail();
@@ -144,7 +142,6 @@ export class Spool {
   /** A new reader from the first byte. Call it before `dispose`; the stream must be read to its end or destroyed. */
   reader(): Readable {
     this.#readers++;
-    this.#released = true;
     const stream = Readable.from(this.#read(), { objectMode: false, highWaterMark: readSize });
     // Not in the generator's `finally`: a stream destroyed before its first read never starts the generator.
     stream.once("close", () => {
@@ -159,7 +156,10 @@ export class Spool {
       if (this.#state === "failed") throw this.#failure;
       const readable = this.#state === "finished" ? this.size : this.size - holdBackBytes;
       if (at < readable) {
-        const part = await this.#readAt(at, Math.min(readSize, readable - at));
+        const end = Math.min(at + readSize, readable);
+        // Before the first wait: from here on a restart must leave these bytes alone.
+        this.#promised = Math.max(this.#promised, end);
+        const part = await this.#readAt(at, end - at);
         at += part.length;
         yield part;
       } else if (this.#state === "finished") {
@@ -221,14 +221,14 @@ export class Spool {
     );
   }
 
-  async #digest(): Promise<string> {
-    const hash = createHash("sha256");
-    for (let at = 0; at < this.size;) {
-      const part = await this.#readAt(at, Math.min(readSize, this.size - at));
-      hash.update(part);
-      at += part.length;
-    }
-    return hash.digest("hex");
+  async #truncate(size: number): Promise<void> {
+    if (size >= this.size) return;
+    const left = joinChunks(this.#tail).subarray(0, Math.max(size - this.#fileBytes, 0));
+    this.#tail = left.length > 0 ? [left] : [];
+    this.#tailBytes = left.length;
+    if (size >= this.#fileBytes) return;
+    this.#fileBytes = size;
+    await this.#file?.truncate(size);
   }
 
   async #moveIntoMemory(): Promise<void> {
@@ -243,18 +243,18 @@ export class Spool {
     this.#fileBytes = 0;
   }
 
-  #skipReplayed(chunk: Uint8Array): Uint8Array {
-    const replay = this.#replay;
-    if (replay === undefined) return chunk;
-    const known = chunk.subarray(0, replay.left);
-    replay.hash.update(known);
-    replay.left -= known.length;
-    if (replay.left > 0) return new Uint8Array();
-    if (replay.hash.digest("hex") !== replay.expected) {
-      throw new SluiceError("integrity", "two attempts at the same file gave different bytes");
+  /** What of `chunk`, which stands at `position`, is new. */
+  async #compared(chunk: Uint8Array, position: number): Promise<Uint8Array> {
+    let same = 0;
+    while (same < chunk.length && position + same < this.size) {
+      const known = await this.#readAt(position + same, Math.min(chunk.length - same, this.size - position - same));
+      if (Buffer.compare(known, chunk.subarray(same, same + known.length)) !== 0) {
+        throw new SluiceError("integrity", "two attempts at the same file gave different bytes");
+      }
+      same += known.length;
     }
-    this.#replay = undefined;
-    return chunk.subarray(known.length);
+    this.#repeatAt = position + same < this.size ? position + same : undefined;
+    return chunk.subarray(same);
   }
 
   #notify(): void {

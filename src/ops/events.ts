@@ -41,6 +41,9 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "git_mirror_removed":
       logger.info({ event: type, ...facts }, "a git mirror is removed; what was stored of it stays");
       return;
+    case "fetch_resumed":
+      logger.info({ event: type, ...facts }, "a transfer that broke off is gone on with");
+      return;
     case "tag_moved":
       logger.warn({ event: type, ...facts }, "a tag was moved to another commit; served versions stay what they are");
       return;

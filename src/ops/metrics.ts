@@ -84,6 +84,12 @@ export function createMetrics(options: { readonly fetching: () => number; readon
       labelNames: ["outcome"],
       registers: [registry],
     }),
+    resumedBytes: new Counter({
+      name: "sluice_fetch_resumed_bytes_total",
+      help: "Bytes that were not sent again, because transfers that broke off were gone on with, by who sent the rest.",
+      labelNames: ["source"],
+      registers: [registry],
+    }),
     storedFiles: new Counter({
       name: "sluice_stored_files_total",
       help: "Immutable files kept.",
@@ -132,6 +138,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "fetch_started":
     case "git_mirror_removed":
+      return;
+    case "fetch_resumed":
+      metrics.resumedBytes.labels(event.source).inc(event.bytes);
       return;
     case "fetch_ended":
       metrics.fetches.labels(event.outcome).inc();

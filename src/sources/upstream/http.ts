@@ -1,5 +1,5 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import type { Clock, Events, FetchContext, PartialFile, Source, SourceResponse } from "../../core/ports.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient, HttpResponse } from "../../net/http.ts";
 import { createRetryBudget, type RetryBudget } from "../../net/retry-budget.ts";
@@ -8,6 +8,7 @@ import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/
 import type { Credentials } from "../credentials.ts";
 import { defaultMaxBytes } from "../limits.ts";
 import { refusalOf } from "./answer.ts";
+import { isRest, requestRest, strongEtag } from "./rest.ts";
 import { createRetryJudge } from "./retry-judge.ts";
 
 export interface UpstreamSourceOptions {
@@ -38,6 +39,8 @@ export interface UpstreamSourceOptions {
 export interface Attempt {
   status: number | undefined;
   firstByteAt: number | undefined;
+  /** Where in the file its body began. */
+  start: number;
   received: number;
   /** What the body itself failed with, as opposed to whoever read it. */
   bodyError: unknown;
@@ -69,14 +72,16 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      const { signal, client } = context;
+      const { signal, client, partial } = context;
       const judge = createRetryJudge({ clock, patienceMs });
       let attempts = 0;
       try {
         return await withRetry(
           (number) => {
             attempts = number;
-            return queue.run(client, signal, () => attempt({ request, receive, signal, number, onEnd: judge.ended }));
+            return queue.run(client, signal, () =>
+              attempt({ request, receive, signal, partial, number, onEnd: judge.ended }),
+            );
           },
           {
             ...options.retry,
@@ -85,6 +90,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             name,
             budget,
             isRetryable: judge.isRetryable,
+            wentFurther: judge.wentFurther,
             // The judge knows better what is worth waiting for.
             maxElapsedMs: Number.POSITIVE_INFINITY,
           },
@@ -101,12 +107,14 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     readonly request: ModuleRequest;
     readonly receive: (response: SourceResponse) => Promise<T>;
     readonly signal: AbortSignal;
+    readonly partial: FetchContext["partial"];
     readonly number: number;
     readonly onEnd: (attempt: Attempt) => void;
   }): Promise<T> {
     const seen: Attempt = {
       status: undefined,
       firstByteAt: undefined,
+      start: 0,
       received: 0,
       bodyError: undefined,
     };
@@ -114,7 +122,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     let outcome = "ok";
     let failure: Error | undefined;
     try {
-      return await exchange(run.request, run.receive, { signal: run.signal, seen });
+      return await exchange(run.request, run.receive, { signal: run.signal, partial: run.partial, seen });
     } catch (error) {
       outcome = isSluiceError(error) ? error.code : "internal";
       failure = error instanceof Error ? error : undefined;
@@ -138,36 +146,69 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   async function exchange<T>(
     request: ModuleRequest,
     receive: (response: SourceResponse) => Promise<T>,
-    { signal, seen }: { signal: AbortSignal; seen: Attempt },
+    { signal, partial, seen }: { signal: AbortSignal; partial: FetchContext["partial"]; seen: Attempt },
   ): Promise<T> {
-    const url = requestUrl(options.url, request);
-    const response = await http.get({ url, credentials, signal, maxBytes: maxBytes[request.kind] });
+    const { response, start, size } = await open(request, signal, partial?.());
     try {
       seen.status = response.status;
-      const refusal = await refusalOf(response, {
-        name,
-        notFoundStatus: options.notFoundStatus ?? [],
-        hasCredentials: credentials !== undefined,
-        now: clock.now(),
-      });
+      seen.start = start;
+      const refusal =
+        start > 0
+          ? undefined
+          : await refusalOf(response, {
+              name,
+              notFoundStatus: options.notFoundStatus ?? [],
+              hasCredentials: credentials !== undefined,
+              now: clock.now(),
+            });
       if (refusal !== undefined) throw refusal;
-      return await receive({ source: name, size: response.size, body: watch(response, seen) });
+      return await receive({
+        source: name,
+        size,
+        start,
+        etag: strongEtag(response),
+        body: watch(response, seen, size),
+      });
     } finally {
       response.discard();
     }
   }
 
-  async function* watch({ body }: HttpResponse, seen: Attempt): AsyncGenerator<Uint8Array> {
+  /** What is missing of the file, where there is a part of it and this upstream answers with the rest; else all of it. */
+  async function open(
+    request: ModuleRequest,
+    signal: AbortSignal,
+    partial: PartialFile | undefined,
+  ): Promise<{ response: HttpResponse; start: number; size: number | undefined }> {
+    const whole = { url: requestUrl(options.url, request), credentials, signal, maxBytes: maxBytes[request.kind] };
+    const rest = requestRest(partial, name);
+    let response = await http.get(rest === undefined ? whole : { ...whole, headers: rest.headers });
+    if (rest !== undefined && isRest(response, rest)) return { response, start: rest.start, size: rest.total };
+    // Another part than the one asked for, or none, as the file is another one by now.
+    if (rest !== undefined && (response.status === 206 || response.status === 416)) {
+      response.discard();
+      response = await http.get(whole);
+    }
+    return { response, start: 0, size: response.size };
+  }
+
+  async function* watch({ body }: HttpResponse, seen: Attempt, size: number | undefined): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of body) {
         seen.firstByteAt ??= clock.now();
         seen.received += chunk.length;
         yield chunk;
       }
+      if (size !== undefined && seen.start + seen.received !== size) throw otherSize(seen, size);
     } catch (error) {
       seen.bodyError = error;
       throw error;
     }
+  }
+
+  function otherSize({ start, received }: Attempt, size: number): SluiceError {
+    const text = `${name}: sent ${received} bytes from byte ${start} on, of a file of ${size}`;
+    return new SluiceError("upstream_invalid", text, { details: { upstream: name } });
   }
 
   /** The error of a whole fetch: which upstream, and how often it was asked. */

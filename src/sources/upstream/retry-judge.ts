@@ -9,11 +9,18 @@ export interface RetryJudge {
   /** Tells it how the attempt went that `isRetryable` will be asked about. */
   readonly ended: (attempt: Attempt) => void;
   readonly isRetryable: (error: SluiceError) => boolean;
+  /** Whether that attempt went on where another one broke off, and brought a good part of the file. */
+  readonly wentFurther: () => boolean;
 }
+
+/** What an attempt has to bring that no attempt before it brought, for it to have been worth it. */
+const goodPartBytes = 64 * 1024;
 
 /**
  * - A file that is complete and wrong may have been damaged on the way, so it is asked for once more, and not again.
- * - A body that was cut is asked for however late it is, as it may have taken long to get so far.
+ *   Where a file that was put together from several attempts is wrong, it is asked for as a whole first.
+ * - A body that was cut is asked for however late it is, as it may have taken long to get so far; so is one that stopped
+ *   coming, if a good part of it came.
  * - Any other failure is tried again within `patienceMs` from the first attempt: who hangs for a minute hangs on.
  */
 export function createRetryJudge({
@@ -26,20 +33,29 @@ export function createRetryJudge({
   const startedAt = clock.now();
   let last: Attempt | undefined;
   let wrongFiles = 0;
+  let partsWrong = 0;
+  let furthest = 0;
+  let isFurther = false;
   return {
     ended(attempt) {
       last = attempt;
+      const reached = attempt.start + attempt.received;
+      isFurther = reached - Math.max(furthest, attempt.start) >= goodPartBytes;
+      furthest = Math.max(furthest, reached);
     },
     isRetryable(error) {
       if (isPermanent(error)) return false;
       const isCut = last !== undefined && wasCut(error, last);
       if (isCut && last?.received !== 0) return true;
       if (!isCut && (error.code === "upstream_invalid" || error.code === "integrity")) {
-        wrongFiles += 1;
-        return wrongFiles === 1;
+        if (last !== undefined && last.start > 0) partsWrong += 1;
+        else wrongFiles += 1;
+        return partsWrong <= 1 && wrongFiles <= 1;
       }
+      if (isFurther && error === last?.bodyError) return isTransient(error);
       return isTransient(error) && clock.now() - startedAt < patienceMs;
     },
+    wentFurther: () => isFurther && last !== undefined && last.start > 0,
   };
 }
 
