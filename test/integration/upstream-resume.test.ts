@@ -206,11 +206,18 @@ describe("a zip through a network that cuts", () => {
     ["without an ETag the size and the last bytes decide", { etag: null }, [200, 206], true],
     ["Range is ignored: all of it comes and is compared", { range: "ignored" }, [200, 200], false],
     ["Range is refused: all of it is asked for", { range: "refused" }, [200, 416, 200], false],
+    ["Range is forbidden: all of it is asked for", { range: "refused", refusedWith: 403 }, [200, 403, 200], false],
+    [
+      "Range makes it fail: in the end all of it is asked for",
+      { range: "refused", refusedWith: 500 },
+      [200, 500, 500, 500, 200],
+      false,
+    ],
     ["another part comes: all of it is asked for", { range: "another part" }, [200, 206, 200], false],
     ["another size is told: all of it is asked for", { range: "another total" }, [200, 206, 200], false],
   ])("%s", async (_name, scene, statuses, isResumed) => {
     const upstream = await serve(good, (request) => ({ ...scene, cutAfter: request === 1 ? half : undefined }));
-    expect(await outcomesOf(await download())).toEqual(["good"]);
+    expect(await outcomesOf(await download({ attempts: 5 }))).toEqual(["good"]);
     expect(upstream.requests.map(({ status }) => status)).toEqual(statuses);
     expectAbout(startOf(upstream.requests[1]?.range), half - overlapBytes);
     expect(upstream.requests[1]?.ifRange).toBe("etag" in scene ? undefined : goodTag);
@@ -343,6 +350,7 @@ describe("whatever upstreams do", () => {
       etag: random.chance(50) ? undefined : random.pick([null, 'W/"1"', '"same"', '"same"', '"another"']),
       range: random.pick(ranges),
       cutAfter: random.chance(60) ? random.int(good.length) : undefined,
+      refusedWith: random.pick([416, 416, 400, 403, 500]),
       status: random.chance(10) ? random.pick([503, 429, 500, 404, 206]) : undefined,
     };
   }

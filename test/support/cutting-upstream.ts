@@ -10,6 +10,8 @@ export interface Scene {
   readonly etag?: string | null | undefined;
   /** What becomes of a Range that is asked for (and of its If-Range). Default `honoured`. */
   readonly range?: "honoured" | "ignored" | "refused" | "another part" | "another total" | undefined;
+  /** How Range is `refused`. Default 416. */
+  readonly refusedWith?: number | undefined;
   /** The connection ends behind so many bytes of the body. */
   readonly cutAfter?: number | undefined;
   /** This status and no file. */
@@ -83,7 +85,7 @@ function answer(
   }
   const start = Number(asked[1]) + (scene.range === "another part" ? 100 : 0);
   if (scene.range === "refused" || start >= bytes.length) {
-    response.writeHead(416, { "content-range": `bytes */${bytes.length}` });
+    response.writeHead(scene.refusedWith ?? 416, { "content-range": `bytes */${bytes.length}` });
     return none;
   }
   const total = bytes.length + (scene.range === "another total" ? 1 : 0);

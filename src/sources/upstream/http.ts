@@ -8,7 +8,7 @@ import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/
 import type { Credentials } from "../credentials.ts";
 import { defaultMaxBytes } from "../limits.ts";
 import { refusalOf } from "./answer.ts";
-import { isRest, requestRest, strongEtag } from "./rest.ts";
+import { isOnlyAboutRest, isRest, requestRest, strongEtag } from "./rest.ts";
 import { createRetryJudge } from "./retry-judge.ts";
 
 export interface UpstreamSourceOptions {
@@ -42,6 +42,8 @@ export interface Attempt {
   /** Where in the file its body began. */
   start: number;
   received: number;
+  /** It asked for the rest of a file, and that is what failed. */
+  isRestRefused: boolean;
   /** What the body itself failed with, as opposed to whoever read it. */
   bodyError: unknown;
 }
@@ -72,16 +74,17 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      const { signal, client, partial } = context;
+      const { signal, client } = context;
       const judge = createRetryJudge({ clock, patienceMs });
       let attempts = 0;
       try {
         return await withRetry(
           (number) => {
             attempts = number;
-            return queue.run(client, signal, () =>
-              attempt({ request, receive, signal, partial, number, onEnd: judge.ended }),
-            );
+            return queue.run(client, signal, () => {
+              const partial = judge.mayAskForRest() ? context.partial?.() : undefined;
+              return attempt({ request, receive, signal, partial, number, onEnd: judge.ended });
+            });
           },
           {
             ...options.retry,
@@ -107,7 +110,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     readonly request: ModuleRequest;
     readonly receive: (response: SourceResponse) => Promise<T>;
     readonly signal: AbortSignal;
-    readonly partial: FetchContext["partial"];
+    readonly partial: PartialFile | undefined;
     readonly number: number;
     readonly onEnd: (attempt: Attempt) => void;
   }): Promise<T> {
@@ -116,6 +119,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       firstByteAt: undefined,
       start: 0,
       received: 0,
+      isRestRefused: false,
       bodyError: undefined,
     };
     const startedAt = clock.now();
@@ -146,12 +150,12 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   async function exchange<T>(
     request: ModuleRequest,
     receive: (response: SourceResponse) => Promise<T>,
-    { signal, partial, seen }: { signal: AbortSignal; partial: FetchContext["partial"]; seen: Attempt },
+    { signal, partial, seen }: { signal: AbortSignal; partial: PartialFile | undefined; seen: Attempt },
   ): Promise<T> {
-    const { response, start, size } = await open(request, signal, partial?.());
+    const { response, size } = await open(request, { signal, partial, seen });
+    const { start } = seen;
     try {
       seen.status = response.status;
-      seen.start = start;
       const refusal =
         start > 0
           ? undefined
@@ -177,19 +181,23 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   /** What is missing of the file, where there is a part of it and this upstream answers with the rest; else all of it. */
   async function open(
     request: ModuleRequest,
-    signal: AbortSignal,
-    partial: PartialFile | undefined,
-  ): Promise<{ response: HttpResponse; start: number; size: number | undefined }> {
+    { signal, partial, seen }: { signal: AbortSignal; partial: PartialFile | undefined; seen: Attempt },
+  ): Promise<{ response: HttpResponse; size: number | undefined }> {
     const whole = { url: requestUrl(options.url, request), credentials, signal, maxBytes: maxBytes[request.kind] };
     const rest = requestRest(partial, name);
-    let response = await http.get(rest === undefined ? whole : { ...whole, headers: rest.headers });
-    if (rest !== undefined && isRest(response, rest)) return { response, start: rest.start, size: rest.total };
-    // Another part than the one asked for, or none, as the file is another one by now.
-    if (rest !== undefined && (response.status === 206 || response.status === 416)) {
+    if (rest !== undefined) {
+      const response = await http.get({ ...whole, headers: rest.headers });
+      if (isRest(response, rest)) {
+        seen.start = rest.start;
+        return { response, size: rest.total };
+      }
+      const { status } = response;
+      seen.isRestRefused = isOnlyAboutRest(status) || status >= 500;
+      if (!isOnlyAboutRest(status)) return { response, size: response.size };
       response.discard();
-      response = await http.get(whole);
     }
-    return { response, start: 0, size: response.size };
+    const response = await http.get(whole);
+    return { response, size: response.size };
   }
 
   async function* watch({ body }: HttpResponse, seen: Attempt, size: number | undefined): AsyncGenerator<Uint8Array> {

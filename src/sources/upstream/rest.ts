@@ -35,6 +35,11 @@ export function isRest({ status, headers, size }: HttpResponse, { start, total, 
   return size === undefined || size === total - start;
 }
 
+/** Whether all of the file may be had where a part of it was answered so: another part, none as the file is another one by now, or a refusal. */
+export function isOnlyAboutRest(status: number): boolean {
+  return status === 206 || (status >= 400 && status < 500 && ![404, 410, 429].includes(status));
+}
+
 /** The ETag, unless it is a weak one, which other bytes may have too. */
 export function strongEtag({ headers }: HttpResponse): string | undefined {
   const etag = headers["etag"];

@@ -10,7 +10,7 @@ function judged(judge: RetryJudge, code: ErrorCode, seen: Partial<Attempt> & { r
   const error = new SluiceError(code, "failed");
   const { isBodys = false, ...attempt } = seen;
   const bodyError = isBodys ? error : undefined;
-  judge.ended({ status: 200, firstByteAt: 0, start: 0, received: 0, bodyError, ...attempt });
+  judge.ended({ status: 200, firstByteAt: 0, start: 0, received: 0, isRestRefused: false, bodyError, ...attempt });
   return judge.isRetryable(error);
 }
 

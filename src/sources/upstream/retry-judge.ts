@@ -11,10 +11,14 @@ export interface RetryJudge {
   readonly isRetryable: (error: SluiceError) => boolean;
   /** Whether that attempt went on where another one broke off, and brought a good part of the file. */
   readonly wentFurther: () => boolean;
+  /** Whether the next attempt may ask for the rest of a file: not of an upstream that fails whenever it is asked for that. */
+  readonly mayAskForRest: () => boolean;
 }
 
 /** What an attempt has to bring that no attempt before it brought, for it to have been worth it. */
 const goodPartBytes = 64 * 1024;
+/** Some servers answer 500 to every `Range`; others fail now and then. */
+const maxRefusedRests = 3;
 
 /**
  * - A file that is complete and wrong may have been damaged on the way, so it is asked for once more, and not again.
@@ -34,11 +38,13 @@ export function createRetryJudge({
   let last: Attempt | undefined;
   let wrongFiles = 0;
   let partsWrong = 0;
+  let refusedRests = 0;
   let furthest = 0;
   let isFurther = false;
   return {
     ended(attempt) {
       last = attempt;
+      if (attempt.isRestRefused) refusedRests += 1;
       const reached = attempt.start + attempt.received;
       isFurther = reached - Math.max(furthest, attempt.start) >= goodPartBytes;
       furthest = Math.max(furthest, reached);
@@ -55,6 +61,7 @@ export function createRetryJudge({
       if (isFurther && error === last?.bodyError) return isTransient(error);
       return isTransient(error) && clock.now() - startedAt < patienceMs;
     },
+    mayAskForRest: () => refusedRests < maxRefusedRests,
     wentFurther: () => isFurther && last !== undefined && last.start > 0,
   };
 }
