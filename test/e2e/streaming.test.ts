@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readlink } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startCuttingUpstream } from "../support/cutting-upstream.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
@@ -57,6 +58,18 @@ describe("a cold 7 MB zip", () => {
     const answers = await Promise.all(Array.from({ length: 5 }, () => ask(sluice.url, `/${bigPath}`)));
     expect(answers.filter(isWhole)).toHaveLength(5);
     expect(upstream.requestsFor(bigPath)).toHaveLength(3);
+  });
+
+  test("through a network that cuts it again and again is sent about once", async () => {
+    await using cutting = await startCuttingUpstream(big, () => ({ cutAfter: 600_000 }));
+    const own = await startSluiceProcess({ upstream: cutting.url });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => ask(own.url, `/${bigPath}`)));
+    const metrics = (await ask(own.url, "/metrics")).body.toString();
+    await own.stop();
+    expect(answers.filter(isWhole)).toHaveLength(5);
+    expect(cutting.requests.length).toBeGreaterThan(10);
+    expect(cutting.sentBytes).toBeLessThan(big.length * 1.5);
+    expect(metrics).toMatch(/^sluice_fetch_resumed_bytes_total\{.*\} [1-9]/m);
   });
 
   test("with wrong bytes ends as a broken transfer, is not kept, and is good once the upstream is", async () => {
