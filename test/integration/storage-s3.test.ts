@@ -11,9 +11,11 @@ import type { BlobStore } from "../../src/core/ports.ts";
 import type { SdkHandler, SdkRequest, SdkResponse } from "../../src/net/sdk-handler.ts";
 import { openS3BlobStore } from "../../src/storage/blob/s3.ts";
 import { S3Bucket } from "../../src/storage/blob/s3-bucket.ts";
+import { openTestStore } from "../support/module-stores.ts";
 import { recordEvents } from "../support/recorded-events.ts";
 import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { moduleStoreSuite } from "../suites/module-store.ts";
 import { blobStoreSuite, failingBlobStoreSuite, keysOf, readKey } from "../suites/blob-store.ts";
 
 const partBytes = 5 * 1024 * 1024;
@@ -42,6 +44,12 @@ for (const program of s3Programs) {
       };
       return { ...subject, failWrites };
     });
+
+    moduleStoreSuite(program.name, () =>
+      openTestStore({
+        blobs: ({ folder, events }) => openS3BlobStore({ ...server.options(), prefix: path.basename(folder), events }),
+      }),
+    );
 
     it("keeps a large file in parts, and leaves none of an upload that came too late", async () => {
       const sent: string[] = [];
@@ -75,18 +83,52 @@ for (const program of s3Programs) {
       }
     });
 
-    it("knows its own object when the answer to the write got lost", async () => {
-      let isLost = false;
-      const { store } = await openEmpty(undefined, async (request, response) => {
-        if (isLost || request.method !== "PUT" || !request.path.endsWith("/a")) return response;
-        isLost = true;
+    it("sends a large file in one request where uploads in parts are not write-once", async () => {
+      const puts: (string | undefined)[] = [];
+      const { store } = await openEmpty(({ method, path: name, query, headers }) => {
+        if (method === "PUT" && name.endsWith("/a.zip")) puts.push(headers["content-length"]);
+        const isProbe = method === "POST" && name.includes("/probe/") && "uploadId" in (query ?? {});
+        return isProbe ? answerOf(200, "<CompleteMultipartUploadResult/>") : undefined;
+      });
+      const content = randomBytes(partBytes + 12_345);
+      const folder = await mkdtemp(path.join(tmpdir(), "sluice-s3-"));
+      try {
+        const file = path.join(folder, "a.zip");
+        await writeFile(file, content);
+        expect(await store.create("a.zip", { file, size: content.length })).toBe("created");
+        expect(puts).toEqual([String(content.length)]);
+        expect(Buffer.compare(await readKey(store, "a.zip"), content)).toBe(0);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+        await store.close();
+      }
+    });
+
+    it.each([
+      ["a small file", 1000, "PUT"],
+      ["a file in parts", partBytes + 1000, "POST"],
+    ])("knows its own object when the answer to its last request got lost: %s", async (_, size, lastMethod) => {
+      let lost = 0;
+      const { store, leftovers } = await openEmpty(undefined, async (request, response) => {
+        const isLast = request.method === lastMethod && !("uploads" in (request.query ?? {}));
+        if (lost > 0 || !isLast || !request.path.endsWith("/a.zip")) return response;
+        lost++;
         await buffer(response.body);
         throw Object.assign(new Error("lost"), { code: "ECONNRESET" });
       });
-      expect(await store.create("a", { bytes: Buffer.from("content") })).toBe("created");
-      expect(isLost).toBe(true);
-      expect(String(await readKey(store, "a"))).toBe("content");
-      await store.close();
+      const content = randomBytes(size);
+      const folder = await mkdtemp(path.join(tmpdir(), "sluice-s3-"));
+      try {
+        const file = path.join(folder, "a.zip");
+        await writeFile(file, content);
+        expect(await store.create("a.zip", { file, size })).toBe("created");
+        expect(lost).toBe(1);
+        expect(Buffer.compare(await readKey(store, "a.zip"), content)).toBe(0);
+        expect(await leftovers()).toEqual([]);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+        await store.close();
+      }
     });
 
     it("goes on where a body broke off", async () => {
@@ -151,6 +193,22 @@ for (const program of s3Programs) {
       bucket.close();
     });
 
+    it("fails while the server is away, and goes on by itself when it is back", async () => {
+      const { store } = await openEmpty();
+      await store.create("a", { bytes: Buffer.from("content") });
+      await server.kill();
+      const failure = {
+        code: "storage_failed",
+        message: expect.stringMatching(/^cannot read .*refused the connection/),
+      };
+      await expect(store.get("a")).rejects.toMatchObject(failure);
+      await expect(store.create("b", { bytes: Buffer.from("x") })).rejects.toMatchObject({ code: "storage_failed" });
+      await server.startAgain();
+      expect(String(await readKey(store, "a"))).toBe("content");
+      expect(await store.create("b", { bytes: Buffer.from("x") })).toBe("created");
+      await store.close();
+    });
+
     it("says what to do when the credentials are wrong, and starts all the same", async () => {
       const events = recordEvents();
       const credentials = { accessKeyId: "sluice-test", secretAccessKey: "another" };
@@ -213,8 +271,11 @@ function intercept(handler: SdkHandler, refuse?: Refuse, answer?: Answer): SdkHa
 
 function refuseWrites({ method }: SdkRequest): SdkResponse | undefined {
   if (method === "GET" || method === "HEAD") return undefined;
-  const body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
-  return { statusCode: 403, headers: { "content-type": "application/xml" }, body: Readable.from([Buffer.from(body)]) };
+  return answerOf(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
+}
+
+function answerOf(statusCode: number, xml: string): SdkResponse {
+  return { statusCode, headers: { "content-type": "application/xml" }, body: Readable.from([Buffer.from(xml)]) };
 }
 
 async function* cutAfter(body: Readable, bytes: number): AsyncGenerator<Uint8Array> {

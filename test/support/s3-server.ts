@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { BucketAlreadyOwnedByYou, CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { vi } from "vitest";
 import { createSdkHandler, type SdkHandler } from "../../src/net/sdk-handler.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -24,6 +24,11 @@ export interface S3Server {
     readonly requestHandler: SdkHandler;
     readonly clock: typeof systemClock;
   };
+  /** By SIGKILL. */
+  kill(): Promise<void>;
+  /** With the same data at the same address. */
+  startAgain(): Promise<void>;
+  /** Removes the data, too. */
   stop(): Promise<void>;
 }
 
@@ -35,7 +40,9 @@ export async function startS3Server(program: S3Program): Promise<S3Server> {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-s3-"));
   const address = `127.0.0.1:${await closedPort()}`;
   const endpoint = `http://${address}`;
-  const child = await start(program, { folder, address });
+  await mkdir(path.join(folder, "data"));
+  await mkdir(path.join(folder, "sidecar"));
+  let child: ChildProcess | undefined;
   const options: S3Server["options"] = (wrap = (handler) => handler) => ({
     bucket,
     endpoint,
@@ -45,28 +52,33 @@ export async function startS3Server(program: S3Program): Promise<S3Server> {
     requestHandler: wrap(createSdkHandler({ ca: [] })),
     clock: systemClock,
   });
+  const kill = async (): Promise<void> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  };
+  const startAgain = async (): Promise<void> => {
+    child = start(program, { folder, address });
+    await ensureBucket(options(), child);
+  };
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
+    await kill();
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await makeBucket(options(), child);
-    return { bucket, endpoint, options, stop };
+    await startAgain();
+    return { bucket, endpoint, options, kill, startAgain, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function start(
+function start(
   { name, file }: S3Program,
   { folder, address }: { readonly folder: string; readonly address: string },
-): Promise<ChildProcess> {
+): ChildProcess {
   const data = path.join(folder, "data");
-  await mkdir(data);
   const { accessKeyId, secretAccessKey } = credentials;
   const env = { PATH: process.env["PATH"] ?? "", HOME: folder };
   if (name === "minio") {
@@ -75,20 +87,23 @@ async function start(
   }
   // Where a file system has no extended attributes, such as a tmpfs, facts of objects need a folder of their own.
   const sidecar = path.join(folder, "sidecar");
-  await mkdir(sidecar);
   const own = { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey };
   const args = ["--quiet", "--region", region, "--port", address, "posix", "--sidecar", sidecar, data];
   return spawn(file, args, { stdio: "ignore", env: { ...env, ...own } });
 }
 
-/** Until the server answers. */
-async function makeBucket(options: ReturnType<S3Server["options"]>, child: ChildProcess): Promise<void> {
+/** Once the server answers. */
+async function ensureBucket(options: ReturnType<S3Server["options"]>, child: ChildProcess): Promise<void> {
   const client = new S3Client({ ...options, forcePathStyle: true, maxAttempts: 1 });
   try {
     await vi.waitFor(
       async () => {
         if (child.exitCode !== null) throw new Error(`the S3 server ended with ${child.exitCode}`);
-        await client.send(new CreateBucketCommand({ Bucket: bucket }));
+        try {
+          await client.send(new CreateBucketCommand({ Bucket: bucket }));
+        } catch (error) {
+          if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
+        }
       },
       { timeout: 50_000, interval: 100 },
     );

@@ -14,7 +14,7 @@ import {
 import { SluiceError } from "../../core/errors.ts";
 import type { BlobContent } from "../../core/ports.ts";
 import type { S3Bucket } from "./s3-bucket.ts";
-import { isMissingObject, statusOf } from "./s3-error.ts";
+import { statusOf } from "./s3-error.ts";
 
 /** What a store's conditions hold for: `parts` of uploads in parts too, `whole` of those in one request only. */
 export type WriteOnce = "parts" | "whole";
@@ -102,8 +102,7 @@ export class S3Writes {
       );
       return "created";
     } catch (error) {
-      if (statusOf(error) !== 412) throw error;
-      return (await this.#isWrittenBy(key, writeId)) ? "created" : "exists";
+      return this.#whoWrote(key, writeId, error);
     }
   }
 
@@ -115,13 +114,9 @@ export class S3Writes {
       await this.#complete(key, uploadId, parts);
       return "created";
     } catch (error) {
-      const isRefused = statusOf(error) === 412;
-      // The upload is gone when it was completed by an attempt whose answer got lost.
-      if (isMissingObject(error) && (await this.#isWrittenBy(key, writeId))) return "created";
       // It is no file yet, and the sweep at the next start finds what cannot be ended now.
       await this.#abort(key, uploadId).catch(() => undefined);
-      if (!isRefused) throw error;
-      return (await this.#isWrittenBy(key, writeId)) ? "created" : "exists";
+      return this.#whoWrote(key, writeId, error);
     }
   }
 
@@ -177,25 +172,36 @@ export class S3Writes {
     await this.#bucket.call((client) => client.send(new AbortMultipartUploadCommand(upload)));
   }
 
-  /** An attempt whose answer got lost makes the next one find its own object in the way. */
-  async #isWrittenBy(key: string, writeId: string): Promise<boolean> {
-    return (await this.#bucket.head(key))?.Metadata?.[writeIdName] === writeId;
+  /**
+   * What a refusal means: an attempt whose answer got lost makes the next one find its own object in the way (412), or its
+   * upload gone (404). AWS answers 409 while others write or delete the object.
+   */
+  async #whoWrote(key: string, writeId: string, refusal: unknown): Promise<"created" | "exists"> {
+    const status = statusOf(refusal) ?? 0;
+    if (![404, 409, 412].includes(status)) throw refusal;
+    const standing = await this.#bucket.head(key);
+    if (standing?.Metadata?.[writeIdName] === writeId) return "created";
+    if (status === 412 || (status === 409 && standing !== undefined)) return "exists";
+    throw refusal;
   }
 
   async #probe(): Promise<WriteOnce> {
     const key = this.#bucket.keyOf("probe", randomUUID());
+    const outcomes = await this.#writeAtOnce(key);
     try {
-      const writers = Array.from({ length: probeWriters }, () =>
-        this.#createWhole(key, sourceOf(Buffer.from("probe"))),
-      );
-      const outcomes = await Promise.all(writers);
       if (outcomes.filter((outcome) => outcome === "created").length !== 1) throw this.#unconditional();
       return (await this.#takesConditionsOfParts(key)) ? "parts" : "whole";
-    } catch (error) {
-      if (statusOf(error) === 501) throw this.#unconditional(error);
-      throw error;
     } finally {
       await this.#bucket.delete(key).catch(() => undefined);
+    }
+  }
+
+  async #writeAtOnce(key: string): Promise<("created" | "exists")[]> {
+    const source = sourceOf(Buffer.from("probe"));
+    try {
+      return await Promise.all(Array.from({ length: probeWriters }, () => this.#createWhole(key, source)));
+    } catch (error) {
+      throw statusOf(error) === 501 ? this.#unconditional(error) : error;
     }
   }
 
