@@ -37,6 +37,26 @@ export function describeSource(name: string, open: (files: FixtureFiles) => Prom
       expect(response.source).toBe(opened.source.name);
     });
 
+    test.each([
+      ["of the same size", 0],
+      ["of another size", 1],
+    ])("who has a part of a file %s gets the rest, or all of it", async (_name, difference) => {
+      const files = fixtureFiles();
+      await using opened = await open(files);
+      const expected = Buffer.from(files.get(bigZip) ?? []);
+      const size = Math.floor(expected.length / 2);
+      const partial = { size, total: expected.length + difference, source: "another", etag: undefined };
+      await opened.source.fetch(
+        requestOf(bigZip),
+        async (response) => {
+          const { start = 0 } = response;
+          expect(start).toBeLessThanOrEqual(difference === 0 ? size : 0);
+          expect((await readAll(response)).equals(expected.subarray(start))).toBe(true);
+        },
+        { ...contextOf(), partial: () => partial },
+      );
+    });
+
     test("an empty list is a list", async () => {
       await using opened = await open(new Map([["example.com/empty/@v/list", new Uint8Array()]]));
       expect((await fetchFrom(opened.source, "example.com/empty/@v/list")).bytes.length).toBe(0);
