@@ -44,15 +44,16 @@ describe("a bucket without write-once", () => {
 
 describe("a large file", () => {
   it.each([
-    ["in parts to a bucket whose uploads in parts are write-once", 412, ["1000", "1000", "500"]],
-    ["in one request to a bucket whose uploads in parts are not", 200, ["2500"]],
+    ["in parts to a bucket whose uploads in parts are write-once", 412, [1000, 1000, 500]],
+    ["in one request to a bucket whose uploads in parts are not", 200, [2500]],
   ])("goes %s", async (_, completion, sizes) => {
     const { store, requests } = open(writeOnce({ completion }), { partBytes: 1000 });
     const opened = await store;
     requests.length = 0;
     await withFile(Buffer.alloc(2500, 7), (file) => opened.create("a", { file, size: 2500 }));
     const puts = requests.filter(({ method, path: name }) => method === "PUT" && name.endsWith("/modules/a"));
-    expect(puts.map(({ headers }) => headers["content-length"]).toSorted()).toEqual(sizes);
+    const sent = puts.map(({ headers }) => Number(headers["content-length"]));
+    expect(sent.toSorted((a, b) => b - a)).toEqual(sizes);
     await opened.close();
   });
 
