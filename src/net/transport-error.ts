@@ -18,7 +18,7 @@ interface Explanation {
 }
 
 const untrusted =
-  "its TLS certificate is signed by an authority this machine does not know. Behind a company CA, name that CA's PEM file in `ca_file` of the upstream or in SSL_CERT_FILE";
+  "its TLS certificate is signed by an authority this machine does not know. Behind a company CA, name that CA's PEM file in its `ca_file` or in SSL_CERT_FILE";
 
 /** The name of undici's error for bytes that are not HTTP, which has no code. */
 const notHttp = "HTTPParserError";

@@ -1,0 +1,236 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
+import { CopyObjectCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { isSluiceError } from "../../core/errors.ts";
+import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore, Events } from "../../core/ports.ts";
+import { tellFailure } from "../failures.ts";
+import { bytesBlob } from "./bytes-blob.ts";
+import { checkKey, checkPrefix } from "./key.ts";
+import { bodyOf, S3Blob } from "./s3-blob.ts";
+import { ifFound, S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
+import { s3Error, statusOf } from "./s3-error.ts";
+import { S3Writes } from "./s3-writes.ts";
+
+export interface S3BlobStoreOptions extends S3BucketOptions {
+  readonly events: Events;
+  /** A larger file is sent in parts of this size, at least 5 MiB. Default 16 MiB. */
+  readonly partBytes?: number | undefined;
+}
+
+/** Up to this size an object is read when it is opened. */
+const wholeReadBytes = 1024 * 1024;
+/** What S3 takes, in UTF-8. */
+const maxKeyBytes = 1024;
+const defaultPartBytes = 16 * 1024 * 1024;
+/** An upload takes minutes; one that is older belongs to a process that ended. */
+const uploadLifetimeMs = 24 * 3_600_000;
+
+interface ObjectFacts {
+  readonly ContentLength?: number | undefined;
+  readonly ETag?: string | undefined;
+  readonly LastModified?: Date | undefined;
+}
+
+/**
+ * Blobs as objects of a bucket: under `modules/`, what was set aside under `quarantine/`, probes under `probe/`. Any number of
+ * processes may use it. A bucket that cannot be reached now is told as an event and used when it can; one that has no write-once
+ * (see `S3Writes`) is refused with `storage_failed`.
+ */
+export async function openS3BlobStore(options: S3BlobStoreOptions): Promise<BlobStore> {
+  const bucket = new S3Bucket(options);
+  const writes = new S3Writes({ bucket, partBytes: options.partBytes ?? defaultPartBytes });
+  const store = new S3Store(bucket, writes);
+  try {
+    await store.prepare(new Date(options.clock.now() - uploadLifetimeMs));
+  } catch (error) {
+    if (!isSluiceError(error, "storage_failed") || error.details["permanent"] === true) {
+      await store.close();
+      throw error;
+    }
+    tellFailure(options.events, store.name, error);
+  }
+  return store;
+}
+
+class S3Store implements BlobStore {
+  readonly name: string;
+  readonly #bucket: S3Bucket;
+  readonly #writes: S3Writes;
+
+  constructor(bucket: S3Bucket, writes: S3Writes) {
+    this.#bucket = bucket;
+    this.#writes = writes;
+    this.name = bucket.url;
+  }
+
+  prepare(abortUploadsBefore: Date): Promise<void> {
+    return this.#attempt("write", "", async () => {
+      await this.#writes.writeOnce();
+      await this.#writes.abortUploads(this.#objectKey(""), abortUploadsBefore);
+    });
+  }
+
+  async stat(key: BlobKey): Promise<BlobStat | undefined> {
+    checkKey(key);
+    return this.#attempt("read", key, async () => {
+      const found = await this.#head(key);
+      return found && { size: found.ContentLength ?? 0, revision: revisionOf(found) };
+    });
+  }
+
+  async get(key: BlobKey): Promise<Blob | undefined> {
+    checkKey(key);
+    return this.#attempt("read", key, () => this.#open(key));
+  }
+
+  async create(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
+    checkKey(key);
+    return this.#attempt("write", key, async () => {
+      this.#refuseTooLong(key);
+      if ((await this.#head(key)) !== undefined) return "exists";
+      const outcome = await this.#writes.create(this.#objectKey(key), content);
+      if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
+      return outcome;
+    });
+  }
+
+  async replace(key: BlobKey, bytes: Uint8Array): Promise<void> {
+    checkKey(key);
+    await this.#attempt("write", key, async () => {
+      this.#refuseTooLong(key);
+      await this.#writes.replace(this.#objectKey(key), bytes);
+    });
+  }
+
+  async delete(key: BlobKey): Promise<boolean> {
+    checkKey(key);
+    return this.#attempt("delete", key, async () => {
+      if ((await this.#head(key)) === undefined) return false;
+      await this.#bucket.delete(this.#objectKey(key));
+      return true;
+    });
+  }
+
+  async setAside(key: BlobKey, revision?: string): Promise<boolean> {
+    checkKey(key);
+    return this.#attempt("set aside", key, async () => {
+      const found = await this.#head(key);
+      if (found === undefined || (revision !== undefined && revisionOf(found) !== revision)) return false;
+      return this.#moveToQuarantine(key, found.ETag);
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobKey> {
+    checkPrefix(prefix);
+    const root = this.#objectKey("");
+    const below = prefix === "" ? root : `${root}${prefix}/`;
+    let page: string | undefined;
+    do {
+      const answer = await this.#attempt("list", prefix, () => this.#listPage(below, page));
+      // A name that ends in a slash is what some tools make for an empty folder.
+      for (const { Key = "/" } of answer.Contents ?? []) if (!Key.endsWith("/")) yield Key.slice(root.length);
+      page = answer.NextContinuationToken;
+    } while (page !== undefined);
+  }
+
+  async check(): Promise<void> {
+    await this.#attempt("write", "", async () => {
+      await this.#writes.writeOnce();
+      const probe = this.#bucket.keyOf("probe", randomUUID());
+      await this.#writes.replace(probe, Buffer.from("probe"));
+      await this.#bucket.delete(probe);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#bucket.close();
+  }
+
+  async #open(key: BlobKey): Promise<Blob | undefined> {
+    if (this.#isTooLong(key)) return undefined;
+    const objectKey = this.#objectKey(key);
+    const bucket = this.#bucket;
+    return ifFound(
+      bucket.call(async (client) => {
+        const answer = await client.send(new GetObjectCommand({ Bucket: bucket.name, Key: objectKey }));
+        const body = bodyOf(answer.Body);
+        const size = answer.ContentLength ?? 0;
+        const revision = revisionOf(answer);
+        if (size <= wholeReadBytes) return bytesBlob(await buffer(body), revision);
+        return new S3Blob({ bucket, key, objectKey, size, etag: answer.ETag ?? "", revision, body });
+      }),
+    );
+  }
+
+  /** The copy may fail, for want of space or permission: what is broken must leave the store all the same. */
+  async #moveToQuarantine(key: BlobKey, etag: string | undefined): Promise<boolean> {
+    const from = this.#objectKey(key);
+    const time = new Date().toISOString().replaceAll(":", "-");
+    const to = this.#bucket.keyOf("quarantine", `${time}-${randomUUID().slice(0, 6)}`, key);
+    const copy = {
+      Bucket: this.#bucket.name,
+      Key: to,
+      CopySource: `${this.#bucket.name}/${from.split("/").map(encodeURIComponent).join("/")}`,
+      ...(etag !== undefined && { CopySourceIfMatch: etag }),
+    };
+    try {
+      await this.#bucket.call((client) => client.send(new CopyObjectCommand(copy)));
+    } catch (error) {
+      // Somebody else took it, or put another one there.
+      if ([404, 412].includes(statusOf(error) ?? 0)) return false;
+    }
+    return this.#deleteThis(from, etag);
+  }
+
+  async #deleteThis(objectKey: string, etag: string | undefined): Promise<boolean> {
+    try {
+      await this.#bucket.delete(objectKey, etag);
+      return true;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 404 || status === 412) return false;
+      if (status !== 501) throw error;
+      await this.#bucket.delete(objectKey);
+      return true;
+    }
+  }
+
+  #listPage(prefix: string, page: string | undefined) {
+    const request = {
+      Bucket: this.#bucket.name,
+      Prefix: prefix,
+      ...(page !== undefined && { ContinuationToken: page }),
+    };
+    return this.#bucket.call((client) => client.send(new ListObjectsV2Command(request)));
+  }
+
+  async #head(key: BlobKey): Promise<ObjectFacts | undefined> {
+    return this.#isTooLong(key) ? undefined : this.#bucket.head(this.#objectKey(key));
+  }
+
+  #objectKey(key: BlobKey): string {
+    return `${this.#bucket.keyOf("modules")}/${key}`;
+  }
+
+  #isTooLong(key: BlobKey): boolean {
+    return Buffer.byteLength(this.#objectKey(key)) > maxKeyBytes;
+  }
+
+  #refuseTooLong(key: BlobKey): void {
+    if (this.#isTooLong(key)) throw new Error(`its name has more than the ${maxKeyBytes} bytes that S3 takes`);
+  }
+
+  async #attempt<T>(operation: string, key: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw s3Error(operation, key === "" ? this.name : `${this.name}/${key}`, error);
+    }
+  }
+}
+
+/** Written anew, an object has another time; changed, another ETag. */
+function revisionOf({ ETag: etag = "", ContentLength: size = 0, LastModified: time }: ObjectFacts): string {
+  return `${etag}-${size}-${time?.getTime() ?? 0}`;
+}
