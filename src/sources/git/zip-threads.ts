@@ -8,12 +8,16 @@ interface Waiting {
   readonly settle: (answers: ZipAnswers) => void;
 }
 
+/** Starting a thread costs about as much as ten small zips: another one is worth it when those there are are busy for longer. */
+const startAnotherAfterMs = 100;
+
 /** Threads that make zips. They keep the process alive only while they work. One that dies fails what it was at. */
 export class ZipThreads {
   readonly #max: number;
   readonly #busy = new Map<Worker, Waiting>();
   readonly #idle: Worker[] = [];
   readonly #waiting: Waiting[] = [];
+  #another: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(max: number) {
@@ -38,6 +42,7 @@ export class ZipThreads {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#another);
     this.#assign();
     await Promise.all([...this.#busy.keys(), ...this.#idle].map((worker) => worker.terminate()));
   }
@@ -48,13 +53,29 @@ export class ZipThreads {
         fail(this.#waiting.shift(), "this node is shutting down");
         continue;
       }
-      const worker = this.#idle.pop() ?? (this.#busy.size < this.#max ? this.#start() : undefined);
-      const next = worker === undefined ? undefined : this.#waiting.shift();
-      if (worker === undefined || next === undefined) return;
-      this.#busy.set(worker, next);
-      worker.ref();
-      worker.postMessage(next.job, "packed" in next.job ? [next.job.packed.bytes.buffer] : []);
+      const worker = this.#idle.pop() ?? (this.#busy.size === 0 ? this.#start() : undefined);
+      if (worker === undefined) return this.#planAnother();
+      this.#give(worker);
     }
+  }
+
+  #give(worker: Worker): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#busy.set(worker, next);
+    worker.ref();
+    worker.postMessage(next.job, "packed" in next.job ? [next.job.packed.bytes.buffer] : []);
+  }
+
+  #planAnother(): void {
+    if (this.#busy.size >= this.#max) return;
+    const [longest] = this.#waiting;
+    this.#another ??= setTimeout(() => {
+      this.#another = undefined;
+      if (this.#isClosed || this.#waiting.length === 0 || this.#busy.size >= this.#max) return;
+      if (this.#waiting[0] === longest) this.#give(this.#start());
+      this.#assign();
+    }, startAnotherAfterMs);
   }
 
   #start(): Worker {
