@@ -4,9 +4,6 @@ import { overrideHosts } from "./config/git-overrides.ts";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { Events, ModuleStore, Source } from "./core/ports.ts";
-import type { createDnsCache } from "./net/dns-cache.ts";
-import type { Egress } from "./net/egress.ts";
-import { createHttpClient } from "./net/http-client.ts";
 import { createAddressGuard } from "./net/ssrf.ts";
 import type { Trust } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
@@ -27,16 +24,12 @@ import { createGuardedAccess } from "./sources/git/guarded-access.ts";
 import { createStoredPins } from "./sources/git/pins.ts";
 import { onDisk, prepareOnce } from "./sources/git/prepare-once.ts";
 import { createGitSource } from "./sources/git/source.ts";
+import { createClient, type Network } from "./compose-network.ts";
 
-export interface GitParts {
+export interface GitParts extends Network {
   readonly events: Events;
   readonly log: Log;
-  readonly version: string;
-  readonly instanceId: string;
   readonly store: ModuleStore;
-  readonly trust: Trust;
-  readonly egress: Egress;
-  readonly dns: ReturnType<typeof createDnsCache>;
   /** There will be questions for git; without it on this machine, that is worth a warning. */
   readonly isNeeded: boolean;
 }
@@ -54,13 +47,8 @@ export function composeGit(config: Config, parts: GitParts): Source {
   if (folder !== join(config.store.dataDir, "git")) {
     log.logger.warn({ folder }, "another process uses the git mirrors of this data folder; this one has its own");
   }
-  const http = createHttpClient({
-    ca: trust.certificates,
-    egress,
-    dns,
+  const http = createClient(parts, {
     connections: upstream.concurrency,
-    userAgent: `Sluice/${parts.version}`,
-    instanceId: parts.instanceId,
     timeouts: {
       connectMs: upstream.connectTimeoutMs,
       firstByteMs: upstream.firstByteTimeoutMs,

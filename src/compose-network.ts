@@ -2,7 +2,7 @@ import type { Config, UpstreamOverride } from "./config/index.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress, type Egress } from "./net/egress.ts";
 import type { HttpClient } from "./net/http.ts";
-import { createHttpClient } from "./net/http-client.ts";
+import { createHttpClient, type HttpClientOptions } from "./net/http-client.ts";
 import { loadTrust, type Trust, withExtraCa } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
 import type { HttpEntry } from "./sources/chain-spec.ts";
@@ -30,6 +30,21 @@ export function composeNetwork({
   return { ...names, trust, egress: createEgress(process.env), dns: createDnsCache() };
 }
 
+/** A client with what is the same for all. Trusts `ca` where that is not just what the network trusts. */
+export function createClient(
+  { trust, egress, dns, version, instanceId }: Network,
+  options: Pick<HttpClientOptions, "connections" | "timeouts"> & { readonly ca?: readonly string[] },
+): HttpClient {
+  return createHttpClient({
+    ca: trust.certificates,
+    egress,
+    dns,
+    userAgent: `Sluice/${version}`,
+    instanceId,
+    ...options,
+  });
+}
+
 /** A client of one entry of the chain, with what its override says. */
 export function createEntryClient(
   entry: HttpEntry,
@@ -40,13 +55,9 @@ export function createEntryClient(
   const override = overrideOf(entry, config);
   const trust =
     override?.ca === undefined ? network.trust : withExtraCa(network.trust, override.ca, override.caFile ?? "ca_file");
-  return createHttpClient({
+  return createClient(network, {
     ca: trust.certificates,
-    egress: network.egress,
-    dns: network.dns,
     connections,
-    userAgent: `Sluice/${network.version}`,
-    instanceId: network.instanceId,
     timeouts: {
       connectMs: override?.connectTimeoutMs ?? upstream.connectTimeoutMs,
       firstByteMs: override?.firstByteTimeoutMs ?? upstream.firstByteTimeoutMs,

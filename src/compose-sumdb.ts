@@ -7,7 +7,6 @@ import type { Events, FetchContext, SumStore, SumVerifier } from "./core/ports.t
 import type { Resolver } from "./core/resolve.ts";
 import type { ServedLog } from "./core/served-log.ts";
 import type { HttpClient } from "./net/http.ts";
-import { createHttpClient } from "./net/http-client.ts";
 import type { Log } from "./ops/log.ts";
 import type { Metrics } from "./ops/metrics.ts";
 import type { H1, ModulePath, Version } from "./protocol/brand.ts";
@@ -25,7 +24,7 @@ import { readLogKeys } from "./sumdb/log/keys.ts";
 import { createOwnLog, type OwnLog } from "./sumdb/log/own-log.ts";
 import { createLogMirror } from "./sumdb/mirror/mirror.ts";
 import { createSumVerifier } from "./sumdb/verifier.ts";
-import { createEntryClient, entryCredentials, type Network } from "./compose-network.ts";
+import { createClient, createEntryClient, entryCredentials, type Network } from "./compose-network.ts";
 
 interface SumdbParts {
   readonly events: Events;
@@ -204,13 +203,8 @@ async function followLogs(
 }
 
 function databaseClient({ upstream }: Config, network: Network): HttpClient {
-  return createHttpClient({
-    ca: network.trust.certificates,
-    egress: network.egress,
-    dns: network.dns,
+  return createClient(network, {
     connections,
-    userAgent: `Sluice/${network.version}`,
-    instanceId: network.instanceId,
     timeouts: {
       connectMs: upstream.connectTimeoutMs,
       firstByteMs: Math.min(firstByteMs, upstream.firstByteTimeoutMs),

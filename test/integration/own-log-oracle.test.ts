@@ -1,13 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { formatRecord, type NoteSigner, parseLogRequest } from "../../src/protocol/sumdb/index.ts";
-import type { Answer } from "../../src/core/answer.ts";
-import { isSluiceError } from "../../src/core/errors.ts";
+import { formatRecord, type NoteSigner } from "../../src/protocol/sumdb/index.ts";
 import type { SumStore } from "../../src/core/ports.ts";
-import type { OwnLog } from "../../src/sumdb/log/own-log.ts";
 import { lacksOracles } from "../support/go-oracle.ts";
 import { type GoSumAnswer, type GoSumClient, type GoSumRequest, startGoSumClient } from "../support/go-sum-client.ts";
-import { serveHttp } from "../support/loopback.ts";
-import { context, hashesOf, moduleOf, openMemorySumStore, openTestLog, ownLogSigner } from "../support/own-log.ts";
+import { hashesOf, moduleOf, openMemorySumStore, openTestLog, ownLogSigner } from "../support/own-log.ts";
+import { serveLog as serve } from "../support/served-log.ts";
 
 describe.skipIf(lacksOracles())("the client of golang.org/x/mod", () => {
   const first = ownLogSigner(0);
@@ -108,31 +105,13 @@ describe.skipIf(lacksOracles())("the client of golang.org/x/mod", () => {
   }
 });
 
-interface ServedLogOptions {
+/** A log of our own with these parts, at an address of its own. */
+async function serveLog(parts: {
   readonly store?: SumStore;
   readonly signers?: readonly NoteSigner[];
-}
-
-/** A log of our own at an address of its own, as the server has it, but without anything around. */
-async function serveLog(options: ServedLogOptions): Promise<{ readonly url: string }> {
-  const { log } = await openTestLog(options);
-  const server = await serveHttp((request, response) => {
-    ask(log, request.url?.slice(1) ?? "").then(
-      ({ bytes }) => response.end(bytes),
-      (error: unknown) => {
-        response.statusCode = isSluiceError(error, "not_found") ? 404 : 500;
-        response.end(error instanceof Error ? error.message : "");
-      },
-    );
-  });
-  return { url: server.url().href.slice(0, -1) };
-}
-
-async function ask(log: OwnLog, path: string): Promise<Answer> {
-  const request = parseLogRequest(path);
-  if (request.kind === "lookup") return log.lookup(request.modulePath, request.version, context);
-  if (request.kind === "tile") return log.tile(request.tile, context);
-  return log.latest(context);
+}): Promise<{ readonly url: string }> {
+  const { log } = await openTestLog(parts);
+  return serve(log);
 }
 
 function versionOf(n: number): string {

@@ -3,6 +3,7 @@ import { followLog, pathsOf, testLog } from "../support/followed-log.ts";
 import { failureOf, testClient } from "../support/http-client.ts";
 import { closedPort } from "../support/loopback.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { Secret } from "../../src/core/secret.ts";
 import type { SumLog } from "../support/sum-log.ts";
 
 const supported = "sumdb/sum.example.com/supported";
@@ -113,7 +114,7 @@ describe("a proxy is asked whether it speaks for the database, and", () => {
 
   test("it gets the credentials of its entry, and the database does not", async () => {
     const [proxy, database] = [await testLog({ size: 10 }), await testLog({ size: 10 })];
-    const credentials = { reveal: () => ({ username: "me", password: "secret" }) };
+    const credentials = new Secret({ username: "me", password: "secret" });
     const chain = chainOf("a", { a: proxy });
     const proxies = chain.proxies.map((entry) => ({ ...entry, credentials }));
     proxy.setFault(supported, { kind: "status", status: 404 });

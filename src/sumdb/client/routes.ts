@@ -1,12 +1,10 @@
 import { isSluiceError, type SluiceError } from "../../core/errors.ts";
 import type { Clock, FetchContext } from "../../core/ports.ts";
+import type { Secret } from "../../core/secret.ts";
 import { Singleflight } from "../../core/singleflight.ts";
 import type { HttpClient } from "../../net/http.ts";
 
-/** A user name and password that are not printed. */
-interface HiddenCredentials {
-  reveal(): { readonly username: string; readonly password: string };
-}
+type HiddenCredentials = Secret<{ readonly username: string; readonly password: string }>;
 
 /** An upstream of the chain, which may speak for the database. */
 export interface LogProxy {
