@@ -1,0 +1,48 @@
+import type { BlobKey } from "./ports.ts";
+
+// What several processes or nodes of one Sluice tell each other. It saves work and time, and nothing depends on it: a message
+// may be lost, and a lease may be held by two. Suites: test/suites/messages.ts, test/suites/leases.ts
+
+/** Which stored answers a purge is about: exact keys, or all of the modules that a pattern in the grammar of `GOPRIVATE` matches. */
+export type PurgeSelection = { readonly keys: readonly BlobKey[] } | { readonly pattern: string };
+
+export type FleetMessage =
+  /** Answers that can change, and what is remembered as not there, are to be asked for anew. */
+  | { readonly type: "purged"; readonly selection: PurgeSelection }
+  /** A stored file turned out to be wrong: whoever has it in memory forgets it. */
+  | { readonly type: "rejected"; readonly key: BlobKey }
+  /** A file or record was just kept: what is remembered of it as missing, or as older, is not true any more. */
+  | { readonly type: "kept"; readonly key: BlobKey }
+  /** Requests that clients made elsewhere since the last such message, for shared rate limits. */
+  | { readonly type: "spent"; readonly clients: readonly (readonly [client: string, requests: number])[] }
+  | { readonly type: "offline"; readonly isOffline: boolean };
+
+/** Everybody who shares it hears what the others publish, in no certain order, at most once. */
+export interface Messages {
+  /** Printable, without secrets. */
+  readonly name: string;
+  /** Never fails and never waits: what cannot be told now is lost. */
+  publish(message: FleetMessage): void;
+  /** Only what others publish. Answers how to end it. */
+  subscribe(listener: (message: FleetMessage) => void): () => void;
+  close(): Promise<void>;
+}
+
+export interface LeasedWork<T> {
+  /** What the work would bring, if somebody else has done it meanwhile. Asked again whenever a lease may have ended. */
+  readonly look: () => Promise<T | undefined>;
+  readonly work: () => Promise<T>;
+  readonly signal: AbortSignal;
+}
+
+/** Who of those that share them does a piece of work. */
+export interface Leases {
+  readonly name: string;
+  /**
+   * Does `work` while nobody else does the work of this key, and keeps others from it meanwhile. Who comes second waits and
+   * looks. Where nobody can be asked, or the other one takes longer than is worth waiting for, the work is done all the same.
+   * Fails with what `work` or `look` fails with, or with the signal's reason.
+   */
+  run<T>(key: string, leased: LeasedWork<T>): Promise<T>;
+  close(): Promise<void>;
+}
