@@ -3,8 +3,18 @@ import type { BlobKey } from "./ports.ts";
 // What several processes or nodes of one Sluice tell each other. It saves work and time, and nothing depends on it: a message
 // may be lost, and a lease may be held by two. Suites: test/suites/messages.ts, test/suites/leases.ts
 
-/** Which stored answers a purge is about: exact keys, or all of the modules that a pattern in the grammar of `GOPRIVATE` matches. */
-export type PurgeSelection = { readonly keys: readonly BlobKey[] } | { readonly pattern: string };
+/**
+ * Which answers a purge is about: exact keys, a module (its list, `@latest` and queries, and what of it is remembered as missing),
+ * or all modules that a list of patterns in the grammar of `GOPRIVATE` matches.
+ */
+export type PurgeSelection = (
+  | { readonly keys: readonly BlobKey[] }
+  | { readonly module: string }
+  | { readonly pattern: string }
+) & {
+  /** Only what is remembered as missing. */
+  readonly onlyMissing?: boolean | undefined;
+};
 
 export type FleetMessage =
   /** Answers that can change, and what is remembered as not there, are to be asked for anew. */
