@@ -56,3 +56,14 @@ export async function runGo(
   });
   return stdout;
 }
+
+/** All that it printed, whether or not it succeeded within the time. */
+export async function tryGo(
+  args: readonly string[],
+  { cwd, env, timeoutMs: limitMs }: { cwd: string; env: Readonly<Record<string, string>>; timeoutMs: number },
+): Promise<string> {
+  return new Promise((resolve) => {
+    const options = { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 28, timeout: limitMs };
+    execFile("go", [...args], options, (_failed, stdout, stderr) => resolve(stdout + stderr));
+  });
+}

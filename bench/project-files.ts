@@ -8,8 +8,8 @@ import { copyProject, projectFile } from "./project.ts";
 export interface ProjectFiles {
   /** Every version its module graph mentions, whole, in the GOPROXY layout. */
   readonly tree: string;
-  /** Modules go.sum vouches for whole, not only by their go.mod. */
-  readonly moduleCount: number;
+  /** Those that go.sum vouches for whole, not only by their go.mod, as `path@version`. */
+  readonly modules: readonly string[];
 }
 
 const moduleCache = path.join(keptFolder, "modcache");
@@ -20,16 +20,16 @@ const attempts = 5;
 /** Fetches the project's modules from the machine's own chain and keeps them for later runs. */
 export async function projectFiles(): Promise<ProjectFiles> {
   const goMod = readFileSync(projectFile, "utf8");
-  const kept: { goMod?: string; moduleCount?: number } = existsSync(marker)
+  const kept: { goMod?: string; modules?: readonly string[] } = existsSync(marker)
     ? JSON.parse(readFileSync(marker, "utf8"))
     : {};
-  if (kept.goMod === goMod && kept.moduleCount !== undefined) return { tree, moduleCount: kept.moduleCount };
-  const moduleCount = await fetchTree();
-  writeFileSync(marker, JSON.stringify({ goMod, moduleCount }));
-  return { tree, moduleCount };
+  if (kept.goMod === goMod && kept.modules !== undefined) return { tree, modules: kept.modules };
+  const modules = await fetchTree();
+  writeFileSync(marker, JSON.stringify({ goMod, modules }));
+  return { tree, modules };
 }
 
-async function fetchTree(): Promise<number> {
+async function fetchTree(): Promise<string[]> {
   const work = temporaryFolder("project");
   copyProject(work);
   await persistently(["mod", "download", "all"], work);
@@ -41,7 +41,9 @@ async function fetchTree(): Promise<number> {
   for (const entry of readdirSync(moduleCache)) {
     if (entry !== "cache") removeFolder(path.join(moduleCache, entry));
   }
-  return goSum.filter((line) => line.includes(" h1:") && !line.includes("/go.mod h1:")).length;
+  return goSum
+    .filter((line) => line.includes(" h1:") && !line.includes("/go.mod h1:"))
+    .map((line) => line.split(" ").slice(0, 2).join("@"));
 }
 
 /** As `path@version`, unescaped. */

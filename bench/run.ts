@@ -11,6 +11,7 @@ import type { Peer } from "./peers/peer.ts";
 import { sluice } from "./peers/sluice.ts";
 import { formatJson, formatMarkdown } from "./report.ts";
 import { cachedDownload, coldDownload, coldDownloadReal, verifiedDownload } from "./workloads/download.ts";
+import { faults } from "./workloads/faults.ts";
 import { git } from "./workloads/git.ts";
 import { hot } from "./workloads/hot.ts";
 import { hung } from "./workloads/hung.ts";
@@ -25,6 +26,7 @@ const workloads = [
   verifiedDownload,
   stampede,
   hung,
+  faults,
   git,
   ownLog,
   audit,

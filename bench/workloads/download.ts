@@ -18,7 +18,7 @@ const logSize = 100_000;
 export const cachedDownload: Workload = {
   names: ["download-cached"],
   async run(bench) {
-    const { tree, moduleCount } = await projectFiles();
+    const { tree, modules } = await projectFiles();
     const upstream = await startUpstream(tree, 0);
     const running: RunningPeer[] = [];
     try {
@@ -27,7 +27,7 @@ export const cachedDownload: Workload = {
         running.push(started);
         if (peer.isProxy) await timeDownload(started.url.href);
       }
-      const rows = new DownloadRows("download-cached", `cached \`go mod download all\`, ${moduleCount} modules`, [
+      const rows = new DownloadRows("download-cached", `cached \`go mod download all\`, ${modules.length} modules`, [
         { is: "at most", factor: 1, of: "nginx" },
       ]);
       await takeTurns(bench.options.downloadRounds, running, async (peer, round) => {
@@ -49,10 +49,10 @@ export const cachedDownload: Workload = {
 export const coldDownload: Workload = {
   names: ["download-cold"],
   async run(bench) {
-    const { tree, moduleCount } = await projectFiles();
+    const { tree, modules } = await projectFiles();
     const upstream = await startUpstream(tree, upstreamLatencyMs);
     try {
-      const title = `cold \`go mod download all\`, ${moduleCount} modules, upstream at ${upstreamLatencyMs} ms`;
+      const title = `cold \`go mod download all\`, ${modules.length} modules, upstream at ${upstreamLatencyMs} ms`;
       return await measureCold(bench, { workload: "download-cold", title, chain: upstream.url.href, mayFail: false });
     } finally {
       await upstream.close();
@@ -64,8 +64,8 @@ export const coldDownload: Workload = {
 export const coldDownloadReal: Workload = {
   names: ["download-cold-real"],
   async run(bench) {
-    const { moduleCount } = await projectFiles();
-    const title = `cold \`go mod download all\`, ${moduleCount} modules, this machine's own upstream`;
+    const { modules } = await projectFiles();
+    const title = `cold \`go mod download all\`, ${modules.length} modules, this machine's own upstream`;
     return measureCold(bench, { workload: "download-cold-real", title, chain: machineChain(), mayFail: true });
   },
 };
@@ -74,13 +74,13 @@ export const coldDownloadReal: Workload = {
 export const verifiedDownload: Workload = {
   names: ["download-verified"],
   async run(bench) {
-    const { tree, moduleCount } = await projectFiles();
+    const { tree, modules } = await projectFiles();
     const log = writeLog(tree, logSize);
     const upstream = await startUpstream(tree, upstreamLatencyMs);
     try {
       const rows = new DownloadRows(
         "download-verified",
-        `cold \`go mod download all\`, ${moduleCount} modules, verified, upstream at ${upstreamLatencyMs} ms`,
+        `cold \`go mod download all\`, ${modules.length} modules, verified, upstream at ${upstreamLatencyMs} ms`,
         [{ is: "at most", factor: 1.05, of: "unverified" }],
       );
       await takeTurns(bench.options.downloadRounds, ["sluice", "unverified"] as const, async (contestant, round) => {
