@@ -33,13 +33,13 @@ export interface Messages {
   readonly name: string;
   /** Never fails and never waits: what cannot be told now is lost. */
   publish(message: FleetMessage): void;
-  /** Only what others publish. Answers how to end it. */
+  /** Only what others publish. A listener does not throw. Answers how to end it. */
   subscribe(listener: (message: FleetMessage) => void): () => void;
   close(): Promise<void>;
 }
 
 export interface LeasedWork<T> {
-  /** What the work would bring, if somebody else has done it meanwhile. Asked again whenever a lease may have ended. */
+  /** What the work would bring, if somebody else has done it meanwhile. Asked before the work, too, and whenever a lease may have ended. */
   readonly look: () => Promise<T | undefined>;
   readonly work: () => Promise<T>;
   readonly signal: AbortSignal;
@@ -50,7 +50,8 @@ export interface Leases {
   readonly name: string;
   /**
    * Does `work` while nobody else does the work of this key, and keeps others from it meanwhile. Who comes second waits and
-   * looks. Where nobody can be asked, or the other one takes longer than is worth waiting for, the work is done all the same.
+   * looks. Where nobody can be asked, or the other one fails, or takes longer than is worth waiting for, the work is done all the
+   * same, whoever else does it.
    * Fails with what `work` or `look` fails with, or with the signal's reason.
    */
   run<T>(key: string, leased: LeasedWork<T>): Promise<T>;

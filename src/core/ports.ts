@@ -490,7 +490,15 @@ export type SluiceEvent =
   | { readonly type: "sum_invalid"; readonly database: string; readonly via: string; readonly reason: string }
   /** Our own log has grown. */
   | { readonly type: "sum_appended"; readonly log: string; readonly records: number; readonly size: number }
-  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
+  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number }
+  /** What nodes or processes of one Sluice told each other. */
+  | {
+      readonly type: "fleet_message";
+      readonly via: "redis" | "processes";
+      readonly direction: "out" | "in" | "dropped";
+      /** The message's type; `unknown` for what is none, or one of another version. */
+      readonly kind: string;
+    };
 
 export interface Events {
   emit(event: SluiceEvent): void;

@@ -65,6 +65,7 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "fetch_started":
     case "fetch_ended":
     case "upstream_queue":
+    case "fleet_message":
       logger.debug({ event: type, ...facts }, type);
   }
 }

@@ -157,6 +157,12 @@ export function createMetrics(options: MetricsOptions) {
         if (files !== undefined) this.set(files);
       },
     }),
+    fleetMessages: new Counter({
+      name: "sluice_fleet_messages_total",
+      help: "Messages to and from other nodes and processes by type, way (redis, processes) and direction: out, in or dropped.",
+      labelNames: ["via", "direction", "type"],
+      registers: [registry],
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -220,6 +226,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "sum_appended":
       metrics.sumLogRecords.labels(event.log).set(event.size);
+      return;
+    case "fleet_message":
+      metrics.fleetMessages.labels(event.via, event.direction, event.kind).inc();
       return;
     case "upstream_queue":
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);
