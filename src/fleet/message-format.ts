@@ -6,9 +6,12 @@ const maxItems = 500;
 /** Longer than any key that go's own limits allow. */
 const key = z.string().min(1).max(2048);
 
+const onlyMissing = z.boolean().optional();
+
 const selectionSchema = z.union([
-  z.object({ keys: z.array(key).max(maxItems) }),
-  z.object({ pattern: z.string().min(1).max(2048) }),
+  z.object({ keys: z.array(key).max(maxItems), onlyMissing }),
+  z.object({ module: z.string().min(1).max(2048), onlyMissing }),
+  z.object({ pattern: z.string().min(1).max(65_536), onlyMissing }),
 ]);
 
 const messageSchema = z.discriminatedUnion("type", [
@@ -34,7 +37,8 @@ export function splitMessage(message: FleetMessage): readonly FleetMessage[] {
     return chunks(message.clients).map((clients) => ({ type: "spent", clients }));
   }
   if (message.type === "purged" && "keys" in message.selection) {
-    return chunks(message.selection.keys).map((keys) => ({ type: "purged", selection: { keys } }));
+    const { selection } = message;
+    return chunks(selection.keys).map((keys) => ({ type: "purged", selection: { ...selection, keys } }));
   }
   return [message];
 }

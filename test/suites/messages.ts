@@ -9,6 +9,7 @@ export interface MessagesUnderTest {
 
 const kinds: readonly FleetMessage[] = [
   { type: "purged", selection: { keys: ["example.com/m/@v/list", "example.com/!upper/@latest"] } },
+  { type: "purged", selection: { module: "example.com/m", onlyMissing: true } },
   { type: "purged", selection: { pattern: "example.com/*,other.example" } },
   { type: "rejected", key: "example.com/m/@v/v1.0.0.zip" },
   { type: "kept", key: "example.com/m/@v/v1.0.0.info" },
@@ -66,12 +67,14 @@ export function messagesSuite(name: string, open: () => Promise<MessagesUnderTes
       const heard = listenTo(other);
       const keys = Array.from({ length: 1234 }, (_, index) => `example.com/m${index}/@v/list`);
       const clients = keys.map((_, index) => [`192.0.2.1:${index}`, index + 1] as const);
-      one.publish({ type: "purged", selection: { keys } });
+      one.publish({ type: "purged", selection: { keys, onlyMissing: true } });
       one.publish({ type: "spent", clients });
       one.publish(keptOf(1));
       const messages = await heard.until(keptOf(1));
       const purged = messages.flatMap((message) =>
-        message.type === "purged" && "keys" in message.selection ? message.selection.keys : [],
+        message.type === "purged" && "keys" in message.selection && message.selection.onlyMissing === true
+          ? message.selection.keys
+          : [],
       );
       expect(purged).toEqual(keys);
       expect(messages.flatMap((message) => (message.type === "spent" ? message.clients : []))).toEqual(clients);
