@@ -10,8 +10,11 @@ import { createClientAddress } from "./server/client-address.ts";
 import type { ExchangeOptions } from "./server/exchange.ts";
 import { HotAnswers } from "./server/hot-answers.ts";
 import { type RunningServer, startHttpServer } from "./server/http-server.ts";
+import type { PartHealth } from "./core/health.ts";
+import type { OperatorApiOptions } from "./server/operator-api.ts";
 import { createOperatorApp } from "./server/operator-app.ts";
 import { createProtocolHandler } from "./server/protocol-handler.ts";
+import { readinessOf } from "./server/readiness.ts";
 import { createRequestIds } from "./server/request-id.ts";
 import { createSumdbHandler } from "./server/sumdb-handler.ts";
 
@@ -26,6 +29,9 @@ interface ServerParts {
   readonly metrics: Metrics;
   readonly version: string;
   readonly viaName: string;
+  /** What is served below `/-/`. */
+  readonly api: OperatorApiOptions;
+  readonly health: () => Promise<readonly PartHealth[]>;
   readonly isDraining: () => boolean;
   readonly url: () => string;
 }
@@ -33,6 +39,8 @@ interface ServerParts {
 export interface ComposedServer extends RunningServer {
   /** A stored file turned out to be wrong: its answer in memory is, too. */
   forget(key: BlobKey): void;
+  /** Forgets ready answers that can change, and tells how many. */
+  purge(isMeant: (key: BlobKey) => boolean): number;
 }
 
 /** Builds everything between the resolver and the socket, and listens. Fails with Node's own listen error. */
@@ -61,18 +69,16 @@ export async function startServer(config: Config, parts: ServerParts): Promise<C
   const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
   const app = createOperatorApp({
     registry: parts.metrics.registry,
+    api: parts.api,
     version: parts.version,
     publicUrl: parts.url,
-    checkReady: async () => {
-      if (parts.isDraining()) throw new Error("this node is shutting down");
-      await parts.store.check();
-    },
+    readiness: async () => readinessOf(await parts.health(), { isDraining: parts.isDraining() }),
   });
   const server = await startHttpServer(
     { app, protocol, sumdb, hot, basePath, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs },
     listen,
   );
-  return { ...server, forget: (key) => hot.forget(key) };
+  return { ...server, forget: (key) => hot.forget(key), purge: (isMeant) => hot.purge(isMeant) };
 }
 
 /** A wildcard address is no address to connect to: people on this machine paste loopback, others the machine's name. */

@@ -9,7 +9,9 @@ import { createLog } from "./ops/log.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { openDataFolder } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
+import { composeHealth } from "./compose-health.ts";
 import { composeNetwork } from "./compose-network.ts";
+import { composeAdminToken, composeOperator } from "./compose-operator.ts";
 import { type ComposedServer, publicUrl, startServer } from "./compose-server.ts";
 import { composeSources } from "./compose-sources.ts";
 import { composeSumdb, type Sumdb } from "./compose-sumdb.ts";
@@ -38,6 +40,7 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
     fetching: () => resolver.fetching,
     // A ledger that cannot be read is told of when it is needed.
     unverified: () => store.countUnverified().catch(() => undefined),
+    health: () => health(),
   });
   const events = createEvents(log.logger, metrics);
 
@@ -91,9 +94,20 @@ export async function startSluice(config: Config): Promise<RunningSluice> {
 
   let isDraining = false;
   let url = "";
+  const health = composeHealth({ store, dataDir }, []);
+  const operator = composeOperator({
+    resolver,
+    events,
+    purgeReady: (isMeant) => server.purge(isMeant),
+    health,
+    about: () => ({ version, url, chain: source.name, isDraining }),
+  });
+  closing.unshift(async () => operator.close());
   let server: ComposedServer;
   try {
     server = await startServer(config, {
+      health,
+      api: { token: await composeAdminToken(config, log), actions: operator },
       resolver,
       store,
       sumLogs: sumdb.logs,

@@ -1,4 +1,4 @@
-import { configFileEnv, privateEnv, type Section, sumdbKeyEnv } from "./settings.ts";
+import { adminTokenEnv, configFileEnv, privateEnv, type Section, sumdbKeyEnv } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,6 +18,7 @@ export function readVariable(environment: Environment, name: string): string | u
 /** A sentence for every `SLUICE_…` variable that no setting reads. Never its value. */
 export function unknownVariables(environment: Environment, sections: readonly Section[]): string[] {
   const known = new Set([
+    adminTokenEnv,
     configFileEnv,
     privateEnv,
     sumdbKeyEnv,

@@ -109,13 +109,16 @@ describe("every setting", () => {
     "sumdb.database": "off",
     "sumdb.verify": "off",
     "sumdb.mirror": verifierKey,
+    "admin.token_file": "/sample.token",
+    "admin.token_env": "TOKEN",
   };
-  const files = { "/sample.key": signerKey };
+  const files = { "/sample.key": signerKey, "/sample.token": "correct-horse-battery" };
 
   it.each(settings.flatMap((setting) => setting.envNames.map((name) => [name, setting] as const)))(
     "is read from %s",
     (name, setting) => {
-      const { given } = load({ files, env: { [name]: special[settingPath(setting)] ?? samples[setting.kind] } });
+      const env = { TOKEN: "correct-horse-battery", [name]: special[settingPath(setting)] ?? samples[setting.kind] };
+      const { given } = load({ files, env });
       expect(given.get(settingPath(setting))?.origin).toStrictEqual({ kind: "env", name });
     },
   );

@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { readAdminToken } from "./admin.ts";
 import { SluiceError } from "../core/errors.ts";
 import { checkSettings } from "./checks.ts";
 import { readVariable, unknownVariables, type Environment } from "./environment.ts";
@@ -74,9 +75,15 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
     report,
   );
+  const { admin, ...others } = settings;
+  const adminToken = readAdminToken(
+    admin,
+    { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
+    report,
+  );
   if (problems.length > 0) throw invalid(problems);
   return {
-    config: { ...settings, privateModules, sumdb, upstream: { ...settings.upstream, overrides } },
+    config: { ...others, adminToken, privateModules, sumdb, upstream: { ...settings.upstream, overrides } },
     file: file?.name,
     given,
   };

@@ -24,6 +24,7 @@ it("shows every value with its origin", () => {
     "[git]",
     "[sumdb]",
     'no_verify = "corp.example.com"  # env GOPRIVATE',
+    "[admin]",
     "[log]",
   ]);
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Secret } from "../core/secret.ts";
 import type { PrivateModules } from "./private.ts";
+import { adminSchema } from "./admin-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import { sumdbSchema } from "./sumdb-schema.ts";
 import { type Override, upstreamSchema } from "./upstream-schema.ts";
@@ -240,6 +241,7 @@ export const configSchema = z.object({
     }),
   }),
   sumdb: sumdbSchema,
+  admin: adminSchema,
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
       kind: "choice",
@@ -273,7 +275,7 @@ export type UpstreamOverride = Override & {
  * Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes.
  * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
  */
-export type Config = Readonly<Omit<Settings, "upstream" | "sumdb">> & {
+export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin">> & {
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
     readonly overrides: readonly UpstreamOverride[];
   };
@@ -281,6 +283,8 @@ export type Config = Readonly<Omit<Settings, "upstream" | "sumdb">> & {
     /** Of SLUICE_SUMDB_KEY: a key that our own log is signed with, as the files of `keyFiles` have one. */
     readonly key: Secret | undefined;
   };
+  /** What operators have to show, if the configuration says so. */
+  readonly adminToken: Secret | undefined;
   /** Of all `[[private]]`, and what the environment says is private. */
   readonly privateModules: PrivateModules;
 };

@@ -40,6 +40,9 @@ export const configFileEnv = "SLUICE_CONFIG";
 /** A key of our own log, which stands in no file of settings. */
 export const sumdbKeyEnv = "SLUICE_SUMDB_KEY";
 
+/** What operators show, which stands in no file of settings. */
+export const adminTokenEnv = "SLUICE_ADMIN_TOKEN";
+
 /** All of `[[private]]` as inline TOML. */
 export const privateEnv = "SLUICE_PRIVATE";
 

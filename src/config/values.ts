@@ -102,11 +102,14 @@ export function addressRanges() {
 
 /** A path as written; the loader makes it absolute. */
 export function path() {
-  return text()
-    .min(1, { error: "is empty; write the path of a file or folder" })
-    .refine((value) => !value.startsWith("~"), {
-      error: "begins with ~, which only a shell knows; write the whole path",
-    });
+  return optionalPath().min(1, { error: "is empty; write the path of a file or folder" });
+}
+
+/** The same, or `""` for none. */
+export function optionalPath() {
+  return text().refine((value) => !value.startsWith("~"), {
+    error: "begins with ~, which only a shell knows; write the whole path",
+  });
 }
 
 /** Paths as written; the loader makes them absolute. */

@@ -59,6 +59,18 @@ export const errorTable = {
     public: true,
     doc: "The request is not valid HTTP, or it asks a checksum database for something that is no module version and no tile.",
   },
+  request_too_large: {
+    status: 413,
+    retryable: false,
+    public: true,
+    doc: "The body of a request to Sluice's own API (`/-/`) is larger than it reads.",
+  },
+  unauthorized: {
+    status: 401,
+    retryable: false,
+    public: true,
+    doc: "A request to Sluice's own API (`/-/`) needs `Authorization: Bearer <token>` with the token of `[admin]`.",
+  },
   upstream_failed: {
     status: 502,
     retryable: true,

@@ -32,6 +32,8 @@ export interface FileFlightOptions {
   readonly sums?: SumVerifier | undefined;
   readonly clock: Clock;
   readonly events: Events;
+  /** See `FetchContext.notBefore`. */
+  readonly notBefore?: ((request: FileRequest) => number) | undefined;
   /** Zips above this many bytes are streamed to clients while they are fetched. */
   readonly streamFromBytes: number;
   /** Memory for zips under way that the disk does not take. */
@@ -111,7 +113,8 @@ export class FileFlights {
     const { clock, events, totalTimeoutMs } = this.#options;
     const key = blobKey(request);
     const startedAt = clock.now();
-    const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
+    const notBefore = this.#options.notBefore?.(request);
+    const context = { signal: AbortSignal.timeout(totalTimeoutMs), client, notBefore };
     events.emit({ type: "fetch_started", key });
     this.#options.sums?.prepare(request.modulePath, request.version, client);
     let outcome = "ok";

@@ -26,6 +26,13 @@ export class NegativeCache {
     return undefined;
   }
 
+  /** Answers how many. */
+  forget(isMeant: (key: BlobKey) => boolean): number {
+    const meant = [...this.#entries.keys()].filter(isMeant);
+    for (const key of meant) this.#entries.delete(key);
+    return meant.length;
+  }
+
   remember(key: BlobKey, message: string): void {
     if (this.#ttlMs > 0) this.#entries.set(key, { message, expiresAt: this.#clock.now() + this.#ttlMs });
   }

@@ -381,6 +381,8 @@ export interface FetchContext {
   readonly signal: AbortSignal;
   /** Who waits for it, for fair queues: an address or an identity. */
   readonly client: string;
+  /** What is remembered of the places it comes from, such as branches and tags, counts only from behind this time. Milliseconds since the epoch. */
+  readonly notBefore?: number | undefined;
   /**
    * What is there already of the file, asked before each attempt. A source may then send the rest only: of a file of the same
    * size, and beginning some KiB before the end of what is there, which `receive` compares. Without it the file is sent whole.
@@ -490,7 +492,6 @@ export type SluiceEvent =
   | { readonly type: "sum_invalid"; readonly database: string; readonly via: string; readonly reason: string }
   /** Our own log has grown. */
   | { readonly type: "sum_appended"; readonly log: string; readonly records: number; readonly size: number }
-  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number }
   /** What nodes or processes of one Sluice told each other. */
   | {
       readonly type: "fleet_message";
@@ -498,7 +499,16 @@ export type SluiceEvent =
       readonly direction: "out" | "in" | "dropped";
       /** The message's type; `unknown` for what is none, or one of another version. */
       readonly kind: string;
-    };
+    }
+  /** An operator wants answers asked for anew, here or at another node. */
+  | {
+      readonly type: "purged";
+      readonly what: string;
+      readonly by: "operator" | "fleet";
+      /** So many things are not remembered as missing any more. */
+      readonly missing: number;
+    }
+  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
 
 export interface Events {
   emit(event: SluiceEvent): void;

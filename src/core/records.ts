@@ -23,6 +23,8 @@ export interface RecordOptions {
   /** Up to this long after the TTL the old answer is served while a new one is fetched behind it. */
   readonly staleWhileRevalidateMs: number;
   readonly totalTimeoutMs: number;
+  /** Answers that were asked for at this time or before do not count any more, though they are better than none. */
+  readonly purgedAt: (request: ChangingRequest) => number;
   /** Makes an `@latest` for modules whose source has none. Fails with `not_found` when there is nothing to make it of. */
   readonly deriveLatest: (
     request: LatestRequest,
@@ -57,26 +59,27 @@ export class Records {
   async stored(request: ChangingRequest): Promise<Answer | undefined> {
     const record = await this.#options.store.readRecord(request);
     if (record === undefined) return undefined;
-    const freshForMs = this.#freshFor(record);
+    const freshForMs = this.#freshFor(record, request);
     return answerRecord(record, freshForMs > 0 ? "hit" : "stale", freshForMs);
   }
 
   async fetch(request: ChangingRequest, client: string): Promise<Answer> {
-    const { store, clock, ttlMs, staleWhileRevalidateMs } = this.#options;
+    const { store, clock, staleWhileRevalidateMs } = this.#options;
     const record = await store.readRecord(request);
-    if (record === undefined) return answerRecord(await this.#refresh(request, client), "miss", ttlMs);
+    if (record === undefined) return this.#answerNew(await this.#refresh(request, client), "miss", request);
 
-    const freshForMs = this.#freshFor(record);
+    const freshForMs = this.#freshFor(record, request);
     if (freshForMs > 0) return answerRecord(record, "hit", freshForMs);
 
     const stale = answerRecord(record, "stale", 0);
     const failedAt = this.#failedAt.get(record.key);
-    if (failedAt !== undefined && clock.now() - failedAt < restAfterFailureMs) return stale;
+    const isResting = failedAt !== undefined && clock.now() - failedAt < restAfterFailureMs;
+    if (isResting && failedAt > this.#options.purgedAt(request)) return stale;
 
     const refreshed = this.#refresh(request, client);
     if (-freshForMs < staleWhileRevalidateMs) return stale;
     try {
-      return answerRecord(await this.#withPatience(refreshed), "revalidated", ttlMs);
+      return this.#answerNew(await this.#withPatience(refreshed), "revalidated", request);
     } catch (error) {
       if (isGone(error, request)) throw error;
       this.#failedAt.set(record.key, clock.now());
@@ -84,21 +87,29 @@ export class Records {
     }
   }
 
-  #freshFor(record: StoredRecord): number {
-    const now = this.#options.clock.now();
+  #freshFor({ checkedAt }: StoredRecord, request: ChangingRequest): number {
+    const { clock, ttlMs, purgedAt } = this.#options;
+    const now = clock.now();
+    if (checkedAt <= purgedAt(request)) return ttlMs - now;
     // A clock that ran ahead once must not keep a record fresh until it is there again.
-    return Math.min(record.checkedAt, now) + this.#options.ttlMs - now;
+    return Math.min(checkedAt, now) + ttlMs - now;
+  }
+
+  #answerNew(record: StoredRecord, cache: "miss" | "revalidated", request: ChangingRequest): Answer {
+    return answerRecord(record, cache, Math.max(0, this.#freshFor(record, request)));
   }
 
   #refresh(request: ChangingRequest, client: string): Promise<StoredRecord> {
     const key = blobKey(request);
-    return this.#flights.run(key, async () => {
+    const notBefore = this.#options.purgedAt(request);
+    // Whoever asks after a purge has nothing of a flight that began before it.
+    return this.#flights.run(`${key} ${notBefore}`, async () => {
       const { clock, events } = this.#options;
       const startedAt = clock.now();
       events.emit({ type: "fetch_started", key });
       let outcome = "ok";
       try {
-        const record = await this.#fetchRecord(request, client);
+        const record = await this.#fetchRecord(request, { client, notBefore, startedAt });
         this.#failedAt.delete(key);
         return record;
       } catch (error) {
@@ -112,16 +123,19 @@ export class Records {
     });
   }
 
-  async #fetchRecord(request: ChangingRequest, client: string): Promise<StoredRecord> {
+  async #fetchRecord(
+    request: ChangingRequest,
+    { startedAt, ...asked }: { readonly client: string; readonly notBefore: number; readonly startedAt: number },
+  ): Promise<StoredRecord> {
     const { source, totalTimeoutMs } = this.#options;
-    const context = { signal: AbortSignal.timeout(totalTimeoutMs), client };
+    const context = { signal: AbortSignal.timeout(totalTimeoutMs), ...asked };
     try {
       const received = await source.fetch(request, (response) => receiveRecord(response, request), context);
       await this.#pinResolved(request, received);
-      return await this.#keep(request, received);
+      return await this.#keep(request, received, startedAt);
     } catch (error) {
       if (request.kind !== "latest" || !isSluiceError(error, "not_found")) throw error;
-      return this.#keep(request, await this.#options.deriveLatest(request, client));
+      return this.#keep(request, await this.#options.deriveLatest(request, asked.client), startedAt);
     }
   }
 
@@ -145,12 +159,17 @@ export class Records {
   async #keep(
     request: ChangingRequest,
     { bytes, source }: { bytes: Uint8Array; source: string },
+    startedAt: number,
   ): Promise<StoredRecord> {
+    const key = blobKey(request);
+    // It may be from before the purge, and must not stand in the way of what is fetched since.
+    if (this.#options.purgedAt(request) >= startedAt)
+      return { key, bytes, sha256: sha256Of(bytes), source, checkedAt: startedAt };
     try {
       return await this.#options.store.keepRecord(request, bytes, source);
     } catch (error) {
       if (!isSluiceError(error, "storage_failed")) throw error;
-      return { key: blobKey(request), bytes, sha256: sha256Of(bytes), source, checkedAt: this.#options.clock.now() };
+      return { key, bytes, sha256: sha256Of(bytes), source, checkedAt: this.#options.clock.now() };
     }
   }
 

@@ -4,10 +4,12 @@ import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/gopr
 import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
 import { type Answer, answerFile, answerRecord } from "./answer.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
+import type { PurgeSelection } from "./fleet.ts";
 import type { FetchContext, StoredFile } from "./ports.ts";
 import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
+import { PurgeTimes, selectKeys } from "./purge.ts";
 import { Records } from "./records.ts";
 import { waitUnlessAborted } from "./singleflight.ts";
 import { sha256Of } from "./small-files.ts";
@@ -41,13 +43,17 @@ export class Resolver {
   readonly #files: FileFlights;
   readonly #records: Records;
   readonly #negatives: NegativeCache;
+  readonly #purged = new PurgeTimes();
+  /** Of what is remembered as missing, which every purge is about. */
+  readonly #purgedMissing = new PurgeTimes();
 
   constructor(options: ResolverOptions) {
     this.#options = options;
-    this.#files = new FileFlights(options);
+    this.#files = new FileFlights({ ...options, notBefore: (request) => this.#purgedMissing.last(request) });
     this.#negatives = new NegativeCache({ clock: options.clock, ttlMs: options.notFoundTtlMs });
     this.#records = new Records({
       ...options,
+      purgedAt: (request) => this.#purged.last(request),
       deriveLatest: (request, client) =>
         deriveLatest(request, {
           source: options.source,
@@ -92,6 +98,17 @@ export class Resolver {
         { cause: error, retryAfterSeconds: 10 },
       );
     }
+  }
+
+  /**
+   * Answers that can change are asked for anew by whoever wants them next; the old ones are served as long as no source answers. Files
+   * of versions stay what they are. Answers how many things are not remembered as missing any more.
+   */
+  purge(selection: PurgeSelection): number {
+    const now = this.#options.clock.now();
+    this.#purgedMissing.note(selection, now);
+    if (selection.onlyMissing !== true) this.#purged.note(selection, now);
+    return this.#negatives.forget(selectKeys(selection));
   }
 
   /** Resolves when what is being fetched now is stored. For shutdown. */
@@ -146,12 +163,13 @@ export class Resolver {
     const key = blobKey(request);
     const negative = this.#negatives.get(key);
     if (negative !== undefined) throw new SluiceError("not_found", negative, { details: { negative: true } });
+    const startedAt = this.#options.clock.now();
     try {
       return await fetch();
     } catch (error) {
       if (!isSluiceError(error, "not_found")) throw error;
       if (isFile(request) && (await this.#options.store.isKnown(request))) throw lost(key, error);
-      this.#negatives.remember(key, error.message);
+      if (startedAt > this.#purgedMissing.last(request)) this.#negatives.remember(key, error.message);
       throw error;
     }
   }

@@ -61,6 +61,9 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "sum_appended":
       logSumEvent(logger, event);
       return;
+    case "purged":
+      logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
+      return;
     case "file_stored":
     case "fetch_started":
     case "fetch_ended":

@@ -1,15 +1,19 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { PartHealth } from "../core/health.ts";
 import type { SluiceEvent } from "../core/ports.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+const partStates: Readonly<Record<PartHealth["state"], number>> = { ok: 1, degraded: 0.5, down: 0 };
+
 export interface MetricsOptions {
   readonly version: string;
   readonly fetching: () => number;
   /** Stored files that no checksum database has confirmed; undefined when that cannot be told now. */
   readonly unverified: () => Promise<number | undefined>;
+  readonly health: () => Promise<readonly PartHealth[]>;
 }
 
 /** Everything `/metrics` shows. Labels are few and bounded: never a module path, never a client. */
@@ -97,6 +101,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["source"],
       registers: [registry],
     }),
+    purges: new Counter({
+      name: "sluice_purges_total",
+      help: "Purges by who wanted them: an operator of this node, or the fleet.",
+      labelNames: ["by"],
+      registers: [registry],
+    }),
     storedFiles: new Counter({
       name: "sluice_stored_files_total",
       help: "Immutable files kept.",
@@ -163,6 +173,16 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["via", "direction", "type"],
       registers: [registry],
     }),
+    partState: new Gauge({
+      name: "sluice_part_state",
+      help: "How each part of this node is: 1 works, 0.5 with less than it should have, 0 is down.",
+      labelNames: ["part"],
+      registers: [registry],
+      async collect() {
+        this.reset();
+        for (const { part, state } of await options.health()) this.labels(part).set(partStates[state]);
+      },
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -193,6 +213,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "fetch_resumed":
       metrics.resumedBytes.labels(event.source).inc(event.bytes);
+      return;
+    case "purged":
+      metrics.purges.labels(event.by).inc();
       return;
     case "fetch_ended":
       metrics.fetches.labels(event.outcome).inc();

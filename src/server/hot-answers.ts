@@ -111,6 +111,17 @@ export class HotAnswers {
     for (const [url, entry] of this.#entries.entries()) if (entry.key === key) this.#entries.delete(url);
   }
 
+  /** Forgets what can change. Answers how many answers. */
+  purge(isMeant: (key: BlobKey) => boolean): number {
+    let forgotten = 0;
+    for (const [url, { key, freshUntil }] of this.#entries.entries()) {
+      if (key === undefined || freshUntil === Number.POSITIVE_INFINITY || !isMeant(key)) continue;
+      this.#entries.delete(url);
+      forgotten += 1;
+    }
+    return forgotten;
+  }
+
   #touch(entry: Entry, now: number): void {
     if (entry.key === undefined || now - entry.touchedAt < touchEveryMs) return;
     entry.touchedAt = now;

@@ -43,7 +43,7 @@ export async function startHttpServer(
       void sumdb(request, response);
       return;
     }
-    if (url.includes("/@")) {
+    if (url.includes("/@") && !url.startsWith(`${basePath}/-/`)) {
       void protocol(request, response);
       return;
     }
@@ -56,7 +56,7 @@ export async function startHttpServer(
     {
       maxHeaderSize: options.maxHeaderBytes,
       headersTimeout: options.headerTimeoutMs,
-      // The protocol has no request bodies: whoever sends one is done when the head should be.
+      // The only bodies are those of the operator's API, and small.
       requestTimeout: options.headerTimeoutMs * 2,
       keepAliveTimeout: options.keepAliveTimeoutMs,
       connectionsCheckingInterval: 1000,

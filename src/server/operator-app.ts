@@ -1,10 +1,13 @@
 import { Hono } from "hono";
 import type { Registry } from "prom-client";
+import { formatReadiness, type Readiness } from "./readiness.ts";
+import { createOperatorApi, type OperatorApiOptions } from "./operator-api.ts";
 
 export interface OperatorAppOptions {
   readonly registry: Registry;
-  /** Throws, with a message for the operator, when this node should get no traffic. */
-  readonly checkReady: () => Promise<void>;
+  readonly readiness: () => Promise<Readiness>;
+  /** What is served below `/-/`. */
+  readonly api: OperatorApiOptions;
   readonly version: string;
   /** The address to paste as GOPROXY. */
   readonly publicUrl: () => string;
@@ -20,18 +23,20 @@ export function createOperatorApp(options: OperatorAppOptions): Hono {
   );
   app.get("/healthz", (context) => context.text("ok\n"));
   app.get("/readyz", async (context) => {
-    try {
-      await options.checkReady();
-      return context.text("ready\n");
-    } catch (error) {
-      return context.text(`not ready: ${error instanceof Error ? error.message : String(error)}\n`, 503, {
-        "retry-after": "5",
-      });
-    }
+    const readiness = await options.readiness();
+    const { isReady, problem, parts } = readiness;
+    const status = isReady ? 200 : 503;
+    context.header("cache-control", "no-store");
+    if (!isReady) context.header("retry-after", "5");
+    const isVerbose = context.req.query("verbose") !== undefined;
+    if (isVerbose && wantsJson(context.req.header("accept"))) return context.json({ isReady, problem, parts }, status);
+    if (isVerbose) return context.text(formatReadiness(readiness), status);
+    return context.text(isReady ? "ready\n" : `not ready: ${problem}\n`, status);
   });
   app.get("/metrics", async (context) =>
     context.body(await options.registry.metrics(), 200, { "content-type": options.registry.contentType }),
   );
+  app.route("/-", createOperatorApi(options.api));
   app.all("*", (context) =>
     context.text(
       context.req.method === "GET" || context.req.method === "HEAD"
@@ -41,4 +46,8 @@ export function createOperatorApp(options: OperatorAppOptions): Hono {
     ),
   );
   return app;
+}
+
+function wantsJson(accept: string | undefined): boolean {
+  return accept?.includes("application/json") === true;
 }

@@ -68,6 +68,7 @@ ${table(
       "`SLUICE_SUMDB_KEY`",
       "A key of our own checksum database, as it stands in the file that `sluice sumdb init` writes.",
     ],
+    ["`SLUICE_ADMIN_TOKEN`", "The token of `[admin]`, for Sluice and for the commands that ask it."],
     ["`GOINSECURE`, `GOVCS`", "Defaults of `git.insecure` and `git.vcs`."],
     ["`SLUICE_PRIVATE`", "All of `[[private]]`, as a list of inline tables of TOML."],
     [

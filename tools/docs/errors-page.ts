@@ -14,6 +14,9 @@ const advice: Readonly<Record<ErrorCode, string>> = {
   range_not_satisfiable: "Ask again without `Range`.",
   headers_too_large: "Look for what a front end or client adds; the limit is `server.max_header_bytes`.",
   bad_request: "Look at what the client or front end sends.",
+  request_too_large: "Send less: a purge names a module, a version or a pattern.",
+  unauthorized:
+    "Show the token: `sluice purge` and its kin find it on the same machine, else it is in `SLUICE_ADMIN_TOKEN`.",
   upstream_failed:
     "Try again. If it stays, see whether Sluice's machine reaches the upstream named in the message. A second one behind a `|` helps.",
   upstream_timeout:

@@ -96,7 +96,7 @@ export class Mirror {
     });
   }
 
-  view({ signal, client, isPrivate = false }: ViewContext): MirrorView {
+  view({ signal, client, isPrivate = false, notBefore = 0 }: ViewContext): MirrorView {
     if (isPrivate) this.#host.markPrivate();
     this.#openViews += 1;
     const { url, folder, clock } = this.#parts;
@@ -106,7 +106,7 @@ export class Mirror {
     let seen: RefSnapshot | undefined;
     const refs = async (fresh = false): Promise<RefSnapshot> => {
       if (seen === undefined || (fresh && seen.askedAt < startedAt)) {
-        seen = await this.#refs.read(client, fresh ? startedAt : 0);
+        seen = await this.#refs.read(client, fresh ? startedAt : notBefore);
       }
       return seen;
     };

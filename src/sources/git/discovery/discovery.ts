@@ -141,7 +141,12 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   ): Promise<RepoLocation> {
     const answer = await findDynamic(
       pages,
-      { importPath: modulePath, insecure, freshSince: clock.now() - times.negativeMs },
+      {
+        importPath: modulePath,
+        insecure,
+        notBefore: context.notBefore,
+        freshSince: Math.max(context.notBefore ?? 0, clock.now() - times.negativeMs),
+      },
       context,
     ).catch((error: unknown) => {
       throw lookingFor(modulePath, error);

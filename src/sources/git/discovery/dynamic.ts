@@ -14,6 +14,8 @@ export interface DynamicQuestion {
   readonly importPath: string;
   /** GOINSECURE matches the path. */
   readonly insecure: boolean;
+  /** Pages from before this time do not count while their host answers. Milliseconds since the epoch. */
+  readonly notBefore?: number | undefined;
   /** Pages from before this time are asked for again before they count as disagreeing. Milliseconds since the epoch. */
   readonly freshSince: number;
 }
@@ -27,14 +29,14 @@ export async function findDynamic(
   question: DynamicQuestion,
   context: FetchContext,
 ): Promise<DynamicAnswer> {
-  const answer = await ask(pages, { ...question, notBefore: undefined }, context);
+  const answer = await ask(pages, question, context);
   if (answer.kind !== "disagreement") return answer;
   // One of the two may be remembered from before the other one changed.
   const again = await ask(pages, { ...question, notBefore: question.freshSince }, context);
   return again.kind === "disagreement" ? { kind: "nothing", problem: again.problem } : again;
 }
 
-type Question = Omit<DynamicQuestion, "freshSince"> & { readonly notBefore: number | undefined };
+type Question = Omit<DynamicQuestion, "freshSince">;
 
 async function ask(
   pages: Pages,

@@ -102,9 +102,9 @@ export function createProber({ probe, clock, times, isNamedHost, timeoutMs = 30_
     return undefined;
   }
 
-  function exists(url: string, { signal, client }: FetchContext): Promise<boolean> {
+  function exists(url: string, { signal, client, notBefore }: FetchContext): Promise<boolean> {
     const load = (): Promise<boolean> => probe(url, { signal: AbortSignal.timeout(timeoutMs), client });
-    return repositories.get({ key: url, load, signal });
+    return repositories.get({ key: url, load, signal, notBefore });
   }
 }
 

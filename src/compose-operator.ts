@@ -1,0 +1,74 @@
+import type { Config } from "./config/index.ts";
+import { isSluiceError } from "./core/errors.ts";
+import type { Messages, PurgeSelection } from "./core/fleet.ts";
+import type { PartHealth } from "./core/health.ts";
+import type { BlobKey, Events } from "./core/ports.ts";
+import { formatSelection, selectKeys } from "./core/purge.ts";
+import type { Resolver } from "./core/resolve.ts";
+import type { Secret } from "./core/secret.ts";
+import { adminTokenFile, openAdminToken } from "./ops/admin-token.ts";
+import type { Log } from "./ops/log.ts";
+import type { NodeStatus, OperatorActions } from "./server/operator-api.ts";
+
+interface OperatorParts {
+  readonly resolver: Resolver;
+  readonly events: Events;
+  /** Forgets ready answers that can change, and tells how many. */
+  readonly purgeReady: (isMeant: (key: BlobKey) => boolean) => number;
+  readonly health: () => Promise<readonly PartHealth[]>;
+  readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "fetching" | "parts">;
+  /** Other nodes, which are told, and obeyed. */
+  readonly messages?: Messages | undefined;
+}
+
+/** What operators may do, and what other nodes may have done for theirs. */
+export function composeOperator(parts: OperatorParts): OperatorActions & { readonly close: () => void } {
+  const { resolver, messages } = parts;
+  const startedAt = performance.now();
+  const unsubscribe = messages?.subscribe((message) => {
+    if (message.type === "purged") purge(message.selection, "fleet", parts);
+  });
+  return {
+    purge: (selection) => {
+      const outcome = purge(selection, "operator", parts);
+      messages?.publish({ type: "purged", selection });
+      return outcome;
+    },
+    status: async () => ({
+      ...parts.about(),
+      uptimeSeconds: Math.round((performance.now() - startedAt) / 1000),
+      fetching: resolver.fetching,
+      parts: await parts.health(),
+    }),
+    close: () => unsubscribe?.(),
+  };
+}
+
+/** The resolver's first: what it answers from then on is not remembered by the server as it was. */
+function purge(
+  selection: PurgeSelection,
+  by: "operator" | "fleet",
+  { resolver, events, purgeReady }: OperatorParts,
+): ReturnType<OperatorActions["purge"]> {
+  const what = formatSelection(selection);
+  const missing = resolver.purge(selection);
+  const ready = selection.onlyMissing === true ? 0 : purgeReady(selectKeys(selection));
+  events.emit({ type: "purged", what, by, missing });
+  return { what, missing, ready };
+}
+
+/** The configuration's token, else the one that the data folder keeps. A disk that takes none is no reason not to serve. */
+export async function composeAdminToken(config: Config, log: Log): Promise<Secret | undefined> {
+  if (config.adminToken !== undefined) return config.adminToken;
+  const { dataDir } = config.store;
+  try {
+    return await openAdminToken(dataDir);
+  } catch (error) {
+    if (isSluiceError(error)) throw error;
+    log.logger.warn(
+      { file: adminTokenFile(dataDir), error: error instanceof Error ? error.message : String(error) },
+      "no admin token can be kept, so nobody can purge, switch offline or see the status",
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,120 @@
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { errorTable, isSluiceError, SluiceError } from "../core/errors.ts";
+import type { PurgeSelection } from "../core/fleet.ts";
+import type { PartHealth } from "../core/health.ts";
+import type { Secret } from "../core/secret.ts";
+import { parsePurge } from "./purge-request.ts";
+
+/** What operators may do to a node that runs. */
+export interface OperatorActions {
+  purge(selection: PurgeSelection): PurgeOutcome;
+  status(): Promise<NodeStatus>;
+}
+
+export interface PurgeOutcome {
+  /** What was meant, for people. */
+  readonly what: string;
+  /** So many things are not remembered as missing any more. */
+  readonly missing: number;
+  /** So many ready answers are not given again. */
+  readonly ready: number;
+}
+
+export interface NodeStatus {
+  readonly version: string;
+  readonly url: string;
+  readonly uptimeSeconds: number;
+  readonly isDraining: boolean;
+  /** Where modules come from, as it may be printed. */
+  readonly chain: string;
+  /** Files and records being fetched now. */
+  readonly fetching: number;
+  readonly parts: readonly PartHealth[];
+}
+
+export interface OperatorApiOptions {
+  /** Undefined: there is none that could be kept, so nobody can show it. */
+  readonly token: Secret | undefined;
+  readonly actions: OperatorActions;
+}
+
+const maxBodyBytes = 64 * 1024;
+const routes = "POST /-/purge and GET /-/status";
+
+/** The API below `/-/`, in JSON. An error is `{"error": {"code", "message"}}`. */
+export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono {
+  const isAdmin = createTokenCheck(token);
+  const api = new Hono();
+  api.onError((error, context) => answerError(error, context));
+  // Before anything of a body is read.
+  api.use(async (context, next) => {
+    isAdmin(context.req.header("authorization"));
+    await next();
+  });
+  api.use(
+    bodyLimit({
+      maxSize: maxBodyBytes,
+      onError: () => {
+        throw new SluiceError("request_too_large", `the body is larger than ${maxBodyBytes / 1024} KiB`);
+      },
+    }),
+  );
+  api.post("/purge", async (context) => context.json(actions.purge(parsePurge(await readJson(context)))));
+  api.get("/status", async (context) => context.json(await actions.status()));
+  api.all("*", ({ req }) => {
+    throw new SluiceError("not_found", `${req.method} ${req.path} is nothing here; there are ${routes}`);
+  });
+  return api;
+}
+
+/** Throws `unauthorized` for whoever does not show the token. Takes as long for a wrong one as for any other. */
+function createTokenCheck(token: Secret | undefined): (authorization: string | undefined) => void {
+  const expected = token === undefined ? undefined : digest(token.reveal());
+  return (authorization) => {
+    if (expected === undefined) {
+      throw new SluiceError(
+        "unauthorized",
+        "this Sluice has no admin token, as its data folder could not be written at the start; set token_file of [admin] or SLUICE_ADMIN_TOKEN, and start it again",
+      );
+    }
+    const [, shown] = /^bearer +(\S+)$/i.exec(authorization?.trim() ?? "") ?? [];
+    if (shown === undefined) {
+      throw new SluiceError(
+        "unauthorized",
+        "this needs the admin token as Authorization: Bearer <token>; it is what [admin] says, else in admin.token of the data folder",
+      );
+    }
+    if (!timingSafeEqual(digest(shown), expected)) {
+      throw new SluiceError(
+        "unauthorized",
+        "this is not the admin token of this Sluice; it is what [admin] says, else in admin.token of the data folder",
+      );
+    }
+  };
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+async function readJson({ req }: Context): Promise<unknown> {
+  const text = await req.text();
+  try {
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new SluiceError("bad_request", "the body is not JSON");
+  }
+}
+
+function answerError(thrown: unknown, context: Context): Response {
+  // A bug: the handler around all routes tells it.
+  if (!isSluiceError(thrown)) throw thrown;
+  const { code, message } = thrown;
+  const headers = new Headers({ "cache-control": "no-store" });
+  // Whatever else of a body comes is not read.
+  if (context.req.method !== "GET") headers.set("connection", "close");
+  if (code === "unauthorized") headers.set("www-authenticate", 'Bearer realm="sluice"');
+  return Response.json({ error: { code, message } }, { status: errorTable[code].status, headers });
+}
