@@ -15,7 +15,10 @@ export interface RetryOptions {
    * 120, so that a download of some hundred modules never succeeds; ten lose one in 170 000.
    */
   readonly attempts?: number;
-  /** The first wait is between 0 and this, the next between 0 and its double, and so on. Default 200 ms. */
+  /**
+   * The first wait is between 0 and this, the next between 0 and three times that, and so on. Default 25 ms: most failures are gone
+   * at once, so the first retries cost little, and the last ones are still far apart. A crowd of them is what the budget prevents.
+   */
   readonly baseMs?: number;
   /** The longest wait. Default 5 s. */
   readonly capMs?: number;
@@ -31,6 +34,9 @@ export interface RetryOptions {
   /** At least 0 and below 1. */
   readonly random?: () => number;
 }
+
+/** How many times as long as the wait before it a wait may be. */
+const growth = 3;
 
 // Retryable for a client, but not by asking the same upstream again now: they are about us or about the asker.
 const notTheirs: ReadonlySet<ErrorCode> = new Set([
@@ -82,9 +88,9 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
 
 /** Undefined: longer than anybody should wait. */
 function delayBefore(failures: number, error: SluiceError, options: RetryOptions): number | undefined {
-  const { baseMs = 200, capMs = 5000, maxRetryAfterSeconds = 10, random = Math.random } = options;
+  const { baseMs = 25, capMs = 5000, maxRetryAfterSeconds = 10, random = Math.random } = options;
   // Full jitter: what failed together does not come back together.
-  const jitterMs = random() * Math.min(capMs, baseMs * 2 ** (failures - 1));
+  const jitterMs = random() * Math.min(capMs, baseMs * growth ** (failures - 1));
   const asked = error.retryAfterSeconds;
   if (asked === undefined) return jitterMs;
   return asked > maxRetryAfterSeconds ? undefined : asked * 1000 + jitterMs;

@@ -30,7 +30,7 @@ describe("waiting between attempts", () => {
       retry: { attempts: 5, baseMs: 100, capMs: 400, random: () => 0.5 },
     });
     await failureOf(fetchBytes(opened.source, mod));
-    expect(opened.clock.sleeps).toEqual([50, 100, 200, 200]);
+    expect(opened.clock.sleeps).toEqual([50, 150, 200, 200]);
   });
 
   test.each<[number, string, number]>([
