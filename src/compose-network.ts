@@ -19,7 +19,8 @@ export interface Network {
 
 export function composeNetwork({
   log,
-  ...names
+  version,
+  instanceId,
 }: {
   readonly log: Log;
   readonly version: string;
@@ -27,7 +28,7 @@ export function composeNetwork({
 }): Network {
   const trust = loadTrust({ env: process.env });
   for (const problem of trust.problems) log.logger.warn(problem);
-  return { ...names, trust, egress: createEgress(process.env), dns: createDnsCache() };
+  return { version, instanceId, trust, egress: createEgress(process.env), dns: createDnsCache() };
 }
 
 /** A client with what is the same for all. Trusts `ca` where that is not just what the network trusts. */

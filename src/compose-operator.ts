@@ -24,7 +24,6 @@ interface OperatorParts {
 /** What operators may do, and what other nodes may have done for theirs. */
 export function composeOperator(parts: OperatorParts): OperatorActions & { readonly close: () => void } {
   const { resolver, messages } = parts;
-  const startedAt = performance.now();
   const unsubscribe = messages?.subscribe((message) => {
     if (message.type === "purged") purge(message.selection, "fleet", parts);
   });
@@ -36,7 +35,7 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
     },
     status: async () => ({
       ...parts.about(),
-      uptimeSeconds: Math.round((performance.now() - startedAt) / 1000),
+      uptimeSeconds: Math.round(process.uptime()),
       fetching: resolver.fetching,
       parts: await parts.health(),
     }),

@@ -1,34 +1,29 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
-import type { Events, ModuleStore, Source } from "./core/ports.ts";
-import { withExtraCa } from "./net/trust.ts";
-import type { Log } from "./ops/log.ts";
+import type { Events, Source } from "./core/ports.ts";
 import { createChain } from "./sources/chain.ts";
 import { type HttpEntry, parseChain } from "./sources/chain-spec.ts";
 import { createPrivateRules } from "./sources/private.ts";
 import { createFileSource } from "./sources/upstream/file.ts";
 import { createUpstreamSource } from "./sources/upstream/http.ts";
-import { composeGit } from "./compose-git.ts";
 import { createEntryClient, entryCredentials, type Network, overrideOf } from "./compose-network.ts";
 
 interface SourceParts {
   readonly events: Events;
-  readonly log: Log;
   readonly network: Network;
-  /** Where git sources find which commit a version was served from. */
-  readonly store: ModuleStore;
+  /** Modules from git. `isNeeded`: there will be questions for it. */
+  readonly openGit: (isNeeded: boolean) => Source;
 }
 
-/** Builds the chain of upstreams, each with its own pool, queue and retry budget, and the source of modules from git. */
+/** Builds the chain of upstreams, each with its own pool, queue and retry budget. `git` stays the caller's. */
 export function composeSources(config: Config, parts: SourceParts): Source {
-  const { events, network } = parts;
-  const { patterns, authorities } = config.privateModules;
-  const gitTrust = authorities.reduce((sum, { pem, file }) => withExtraCa(sum, pem, file), network.trust);
+  const { events, openGit } = parts;
+  const { patterns } = config.privateModules;
   const entries = parseChain(config.upstream.chain);
   const isNeeded = patterns !== "" || entries.at(-1)?.name === "direct";
   return createChain({
     entries,
-    ...(config.git.enabled ? { direct: composeGit(config, { ...parts, ...network, trust: gitTrust, isNeeded }) } : {}),
+    ...(config.git.enabled ? { direct: openGit(isNeeded) } : {}),
     privateRules: createPrivateRules(patterns),
     open: (entry) =>
       entry.kind === "file"

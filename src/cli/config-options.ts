@@ -14,15 +14,18 @@ export function addConfigOptions(command: Command): Command {
   return command;
 }
 
-/** The checked configuration that a command line, its environment and its file make together, for a Sluice that serves. */
-export async function configOf(command: Command): Promise<LoadedConfig> {
-  const loaded = readConfigOf(command);
+/**
+ * The checked configuration that a command line, its environment and its file make together, for a Sluice that serves. `files`
+ * takes the text of all files that were looked at.
+ */
+export async function configOf(command: Command, files?: Map<string, string | undefined>): Promise<LoadedConfig> {
+  const loaded = readConfigOf(command, files);
   await refuseLoop(loaded, { addresses: ownAddresses(), lookup: resolveName });
   return loaded;
 }
 
 /** The same for a command that asks no upstream, such as one in the shell where GOPROXY is Sluice already. */
-export function readConfigOf(command: Command): LoadedConfig {
+export function readConfigOf(command: Command, files?: Map<string, string | undefined>): LoadedConfig {
   // Options that stand before the name of a command belong to the one above it.
   const values: Readonly<Record<string, unknown>> = command.optsWithGlobals();
   const flags: Record<string, string> = {};
@@ -36,7 +39,12 @@ export function readConfigOf(command: Command): LoadedConfig {
     flags,
     env: process.env,
     cwd: process.cwd(),
-    readFile: (path) => readFileSync(path, "utf8"),
+    readFile: (path) => {
+      files?.set(path, undefined);
+      const text = readFileSync(path, "utf8");
+      files?.set(path, text);
+      return text;
+    },
   });
 }
 

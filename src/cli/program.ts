@@ -23,7 +23,7 @@ export function createProgram(): Command {
   addConfigOptions(program.command("serve"))
     .description("Serve modules until SIGTERM or Ctrl-C. Needs no configuration.")
     .addHelpText("after", serveHelp)
-    .action(async (_options, command: Command) => serve(await configOf(command)));
+    .action(async (_options, command: Command) => serve((files) => configOf(command, files)));
 
   const config = program.command("config").description("Look at the configuration without serving.");
   addConfigOptions(config.command("check"))
@@ -83,4 +83,5 @@ Examples:
   $ SLUICE_CONFIG=/etc/sluice.toml sluice serve
 
 Every other setting is a variable or stands in the file: see docs/config.md, or \`sluice config print\`.
-SIGTERM and Ctrl-C finish what is under way first; a second one ends at once.`;
+SIGTERM and Ctrl-C finish what is under way first; a second one ends at once.
+SIGHUP reads the configuration again; when something is wrong with it, the old one stays and the log says why.`;

@@ -50,6 +50,7 @@ export const configSchema = z.object({
       flag: "listen",
       placeholder: "host:port",
       synonyms: ["port", "host", "addr", "address", "bind"],
+      restart: true,
       doc: "Address and port. `:3000` is every address of the machine; port 0 is any free port. The default is reachable from this machine only.",
     }),
     basePath: setting(value.basePath(), {
@@ -80,17 +81,27 @@ export const configSchema = z.object({
     maxHeaderBytes: setting(value.integer({ min: 1024, max: 1_048_576 }), {
       kind: "integer",
       default: 16_384,
+      restart: true,
       doc: "Largest request head in bytes; larger ones are answered 431.",
     }),
     headerTimeoutMs: setting(value.duration({ min: 1 }), {
       kind: "duration",
       default: "10s",
+      restart: true,
       doc: "How long a client may take to send the head of its request.",
     }),
     keepAliveTimeoutMs: setting(value.duration(), {
       kind: "duration",
       default: "65s",
+      restart: true,
       doc: "How long an idle connection stays open. Longer than the front end's own, so that it is never the server who hangs up first.",
+    }),
+    watchConfig: setting(value.flag(), {
+      kind: "boolean",
+      default: false,
+      restart: true,
+      synonyms: ["watch", "reload", "auto_reload"],
+      doc: "Whether the configuration is read again when its file, or a file that it names, was changed. Without it that is done on SIGHUP only, so that a file which is being edited does not count half-way.",
     }),
   }),
   store: section("Where modules are kept.", {
@@ -100,17 +111,20 @@ export const configSchema = z.object({
       env: "SLUICE_DATA_DIR",
       flag: "data-dir",
       synonyms: ["data", "dir", "cache_dir", "storage", "path"],
+      restart: true,
       doc: "Folder of the store. A relative path in the file counts from the file, elsewhere from the working directory.",
     }),
     memoryBytes: setting(value.size(), {
       kind: "size",
       default: "256MiB",
       flag: "memory",
+      restart: true,
       doc: "Memory for the files asked for most, in front of the disk. `0B` turns it off.",
     }),
     wholeFileLimitBytes: setting(value.size(), {
       kind: "size",
       default: "32MiB",
+      restart: true,
       doc: "Files up to this size, but at most an eighth of `memory`, are read whole and may stay in memory; larger ones are streamed from disk.",
     }),
   }),
@@ -149,6 +163,7 @@ export const configSchema = z.object({
     verifyWorkers: setting(value.integer({ max: 256 }), {
       kind: "integer",
       default: 0,
+      restart: true,
       doc: "Threads that verify zips. 0 is automatic, by the number of processors.",
     }),
     memoryFallbackBytes: setting(value.size(), {
@@ -247,12 +262,14 @@ export const configSchema = z.object({
       kind: "choice",
       default: "info",
       flag: "log-level",
+      restart: true,
       doc: "The least that is written: `trace`, `debug`, `info`, `warn`, `error` or `silent`.",
     }),
     format: setting(value.choice(["auto", "json", "pretty"]), {
       kind: "choice",
       default: "auto",
       flag: "log-format",
+      restart: true,
       doc: "`json` is one object per line, `pretty` is made for reading, `auto` is `pretty` on a terminal and `json` elsewhere.",
     }),
     requests: setting(value.flag(), { kind: "boolean", default: true, doc: "One line per request." }),

@@ -28,6 +28,8 @@ export interface SettingFacts {
   readonly placeholder?: string;
   /** Other words people try for the key, in snake case; they get this setting as a suggestion. */
   readonly synonyms?: readonly string[];
+  /** A Sluice that runs keeps the value it was started with. */
+  readonly restart?: boolean;
   /** The value may hold what must not be printed. */
   readonly hidden?: boolean;
   readonly doc: string;

@@ -492,6 +492,10 @@ export type SluiceEvent =
   | { readonly type: "sum_invalid"; readonly database: string; readonly via: string; readonly reason: string }
   /** Our own log has grown. */
   | { readonly type: "sum_appended"; readonly log: string; readonly records: number; readonly size: number }
+  /** From now on another configuration counts, but for these settings of it, which take a restart. */
+  | { readonly type: "config_reloaded"; readonly needRestart: readonly string[] }
+  /** Something is wrong with it, and the one before still counts. */
+  | { readonly type: "config_refused"; readonly error: Error }
   /** What nodes or processes of one Sluice told each other. */
   | {
       readonly type: "fleet_message";

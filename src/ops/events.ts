@@ -64,6 +64,20 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "purged":
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;
+    case "config_reloaded":
+      if (event.needRestart.length === 0) logger.info({ event: type }, "the new configuration counts");
+      else
+        logger.warn(
+          { event: type, ...facts },
+          "the new configuration counts, but for the settings that take a restart; they keep their old value",
+        );
+      return;
+    case "config_refused":
+      logger.error(
+        { event: type, error: messageOf(event) },
+        "the new configuration is refused, and the one before still counts",
+      );
+      return;
     case "file_stored":
     case "fetch_started":
     case "fetch_ended":

@@ -183,6 +183,12 @@ export function createMetrics(options: MetricsOptions) {
         for (const { part, state } of await options.health()) this.labels(part).set(partStates[state]);
       },
     }),
+    configReloads: new Counter({
+      name: "sluice_config_reloads_total",
+      help: "Configurations that were read while Sluice ran, by outcome: applied or refused.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -252,6 +258,12 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "fleet_message":
       metrics.fleetMessages.labels(event.via, event.direction, event.kind).inc();
+      return;
+    case "config_reloaded":
+      metrics.configReloads.labels("applied").inc();
+      return;
+    case "config_refused":
+      metrics.configReloads.labels("refused").inc();
       return;
     case "upstream_queue":
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);

@@ -1,5 +1,3 @@
-import { getRequestListener } from "@hono/node-server";
-import type { Hono } from "hono";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { errorTable } from "../core/errors.ts";
@@ -7,13 +5,18 @@ import type { HotAnswers } from "./hot-answers.ts";
 import type { RequestHandler } from "./exchange.ts";
 import { isSumdbUrl } from "./request-path.ts";
 
-export interface HttpServerOptions {
-  readonly app: Hono;
+/** What answers requests. Others can take their place while the server runs. */
+export interface Handlers {
+  readonly operator: RequestHandler;
   readonly protocol: RequestHandler;
   readonly sumdb: RequestHandler;
   readonly hot: HotAnswers;
   /** `""` or `/go`: taken off before the operator's routes are looked up, which are served without it as well. */
   readonly basePath: string;
+}
+
+export interface HttpServerOptions {
+  readonly handlers: Handlers;
   readonly maxHeaderBytes: number;
   readonly headerTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -21,6 +24,8 @@ export interface HttpServerOptions {
 
 export interface RunningServer {
   readonly address: AddressInfo;
+  /** Requests that come from now on are answered by these. Those under way are not disturbed. */
+  use(handlers: Handlers): void;
   /** Stops accepting, lets running answers end for at most `limitMs`, then cuts the rest. */
   stop(limitMs: number): Promise<void>;
 }
@@ -30,11 +35,11 @@ export async function startHttpServer(
   options: HttpServerOptions,
   listen: { host: string; port: number },
 ): Promise<RunningServer> {
-  const { hot, protocol, sumdb, basePath } = options;
-  const operator = getRequestListener(options.app.fetch);
+  let current = options.handlers;
   let stopping = false;
 
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const { hot, protocol, sumdb, operator, basePath } = current;
     if (stopping) response.setHeader("connection", "close");
     else if (hot.tryAnswer(request, response)) return;
     const url = request.url ?? "/";
@@ -78,6 +83,7 @@ export async function startHttpServer(
   if (address === null || typeof address === "string") throw new Error("the server listens on no TCP port");
   return {
     address,
+    use: (handlers) => void (current = handlers),
     stop: (limitMs) => {
       stopping = true;
       return stopServer(server, limitMs);

@@ -1,7 +1,9 @@
+import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import type { Registry } from "prom-client";
 import { formatReadiness, type Readiness } from "./readiness.ts";
 import { createOperatorApi, type OperatorApiOptions } from "./operator-api.ts";
+import type { RequestHandler } from "./exchange.ts";
 
 export interface OperatorAppOptions {
   readonly registry: Registry;
@@ -14,7 +16,11 @@ export interface OperatorAppOptions {
 }
 
 /** Everything that is not the module protocol: what operators, load balancers and people with a browser ask. */
-export function createOperatorApp(options: OperatorAppOptions): Hono {
+export function createOperatorHandler(options: OperatorAppOptions): RequestHandler {
+  return getRequestListener(createOperatorApp(options).fetch);
+}
+
+function createOperatorApp(options: OperatorAppOptions): Hono {
   const app = new Hono();
   app.get("/", (context) =>
     context.text(

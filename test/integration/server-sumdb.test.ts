@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { Agent } from "node:http";
-import { Hono } from "hono";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answerBytes } from "../../src/core/answer.ts";
 import { SluiceError } from "../../src/core/errors.ts";
@@ -61,11 +60,13 @@ async function serve(logs: readonly ServedLog[], basePath = "") {
   });
   const server = await startHttpServer(
     {
-      app: new Hono(),
-      protocol: async (_request, response) => void response.end("a module\n"),
-      sumdb,
-      hot,
-      basePath,
+      handlers: {
+        operator: async (_request, response) => void response.writeHead(404).end(),
+        protocol: async (_request, response) => void response.end("a module\n"),
+        sumdb,
+        hot,
+        basePath,
+      },
       maxHeaderBytes: 16_384,
       headerTimeoutMs: 5000,
       keepAliveTimeoutMs: 5000,

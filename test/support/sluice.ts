@@ -14,6 +14,8 @@ export interface RunningSluice {
   readonly pid: number;
   /** Everything it wrote so far, both streams. */
   output(): string;
+  /** Resolves when `count` (default 1) places in its output match; rejects when it ends before. */
+  saw(pattern: RegExp, count?: number): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -47,10 +49,12 @@ export async function startSluiceProcess(options: SluiceOptions): Promise<Runnin
     stdio: ["ignore", log?.fd ?? "pipe", "pipe"],
   });
   let output = "";
+  const watchers = new Set<() => void>();
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
   const url = await new Promise<string>((resolve, reject) => {
     const onData = (data: Buffer): void => {
       output += data.toString();
+      for (const watch of watchers) watch();
       const match = /export GOPROXY=(\S+)/.exec(output);
       if (match?.[1] !== undefined) resolve(match[1]);
     };
@@ -65,6 +69,17 @@ export async function startSluiceProcess(options: SluiceOptions): Promise<Runnin
     dataDir,
     pid: child.pid ?? 0,
     output: () => output,
+    saw: (pattern, count = 1) =>
+      new Promise((resolve, reject) => {
+        const watch = (): void => {
+          if ([...output.matchAll(new RegExp(pattern, "g"))].length < count) return;
+          watchers.delete(watch);
+          resolve();
+        };
+        watchers.add(watch);
+        watch();
+        void exited.then(() => reject(new Error(`ended without ${String(pattern)}:\n${output}`)));
+      }),
     stop: async (signal = "SIGTERM") => {
       child.kill(signal);
       const code = await exited;

@@ -26,6 +26,13 @@ without secrets. Both take the flags, environment and file that \`serve\` does. 
 a \`SLUICE_…\` variable) is an error with a suggestion, never ignored. Only \`SLUICE_TEST_…\`, and the variables that
 Kubernetes makes for a service named \`sluice\`, are passed over.
 
+## Changing it while Sluice runs
+
+SIGHUP (\`systemctl reload\`, \`kill -HUP\`) makes a Sluice that runs read its file again, and the files with certificates and secrets that it names; with
+\`watch_config\` of \`[server]\` it does so by itself. Requests under way are not disturbed. When something is wrong with the new
+configuration, the old one stays in force and the log says why. What is marked with “Takes a restart” keeps the value that it had at the start; the log
+names those that were changed.
+
 ## Values
 
 ${table(
@@ -92,9 +99,14 @@ function sectionPart({ doc, settings }: Section, title: string): string {
   const withNames = settings.some(({ envNames }) => envNames.length > 0);
   const head = withNames ? ["Key", "Variable", "Flag", "Default", "Meaning"] : ["Key", "Default", "Meaning"];
   const rows = settings.map((setting) => {
-    const { key, flag, envNames, doc } = setting;
+    const { key, flag, envNames, doc, restart } = setting;
     const names = [envNames.map(code).join(" or "), flag === undefined ? "" : code(`--${flag}`)];
-    return [code(key), ...(withNames ? names : []), defaultText(setting), doc];
+    return [
+      code(key),
+      ...(withNames ? names : []),
+      defaultText(setting),
+      restart === true ? `${doc} Takes a restart.` : doc,
+    ];
   });
   return `## \`${title}\`\n\n${doc}\n\n${table(head, rows)}`;
 }

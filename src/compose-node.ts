@@ -1,0 +1,89 @@
+import { randomBytes } from "node:crypto";
+import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
+import type { HealthOf, PartHealth } from "./core/health.ts";
+import type { Events, ModuleStore, ZipVerifier } from "./core/ports.ts";
+import { createEvents } from "./ops/events.ts";
+import { createLog, type Log } from "./ops/log.ts";
+import { createMetrics, type Metrics } from "./ops/metrics.ts";
+import { openDataFolder } from "./storage/data-folder.ts";
+import { createZipVerifier } from "./storage/zip-verifier.ts";
+import { GitSeat } from "./compose-git-seat.ts";
+import { composeHealth } from "./compose-health.ts";
+import manifest from "../package.json" with { type: "json" };
+
+/** What stays the same in a process, whatever configuration counts: the store, the log, the numbers. */
+export interface Node {
+  readonly version: string;
+  readonly instanceId: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly events: Events;
+  readonly store: ModuleStore;
+  readonly verifier: ZipVerifier;
+  readonly git: GitSeat;
+  /** Of all parts. */
+  readonly health: () => Promise<readonly PartHealth[]>;
+  readonly state: {
+    /** It is shutting down. */
+    isDraining: boolean;
+    /** What to paste as GOPROXY; known once it listens. */
+    url: string;
+  };
+  close(): Promise<void>;
+}
+
+interface NodeAbout {
+  /** Fetches under way. */
+  readonly fetching: () => number;
+  /** Of all parts but the store. */
+  readonly health: HealthOf;
+}
+
+/** Hot answers get this share of the memory; the rest is the store's tier. */
+export const hotShare = 0.25;
+
+/** Fails with `storage_failed`. */
+export async function openNode(config: Config, about: NodeAbout): Promise<Node> {
+  const { version } = manifest;
+  const log = createLog(config.log);
+  const metrics = createMetrics({
+    version,
+    fetching: about.fetching,
+    // A ledger that cannot be read is told of when it is needed.
+    unverified: () => store.countUnverified().catch(() => undefined),
+    health: () => health(),
+  });
+  const events = createEvents(log.logger, metrics);
+  const { dataDir, memoryBytes, wholeFileLimitBytes } = config.store;
+  const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
+  const store = await openDataFolder({
+    dataDir,
+    memoryBytes: Math.floor(memoryBytes * (1 - hotShare)),
+    wholeFileLimitBytes,
+    verifier,
+    events,
+    clock: systemClock,
+  });
+  verifier.prepare();
+  const health = composeHealth({ store, dataDir }, [about.health]);
+  const git = new GitSeat({ events, log, store });
+  return {
+    version,
+    instanceId: randomBytes(6).toString("hex"),
+    log,
+    metrics,
+    events,
+    store,
+    verifier,
+    git,
+    health,
+    state: { isDraining: false, url: "" },
+    async close() {
+      await git.close();
+      await store.close();
+      await verifier.close();
+      log.close();
+    },
+  };
+}

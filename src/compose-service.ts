@@ -1,0 +1,116 @@
+import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
+import type { BlobKey } from "./core/ports.ts";
+import { type Recheck, startRecheck } from "./core/recheck.ts";
+import { Resolver } from "./core/resolve.ts";
+import type { Handlers } from "./server/http-server.ts";
+import { RequestsUnderWay } from "./server/requests-under-way.ts";
+import type { GitPlace } from "./compose-git-seat.ts";
+import { composeNetwork } from "./compose-network.ts";
+import type { Node } from "./compose-node.ts";
+import { composeAdminToken, composeOperator } from "./compose-operator.ts";
+import { composeHandlers } from "./compose-server.ts";
+import { composeSources } from "./compose-sources.ts";
+import { composeSumdb, type Sumdb } from "./compose-sumdb.ts";
+
+/** Everything that a configuration decides, over the node's store. Another one can take its place while Sluice runs. */
+export interface Service {
+  readonly config: Config;
+  /** The chain, printable. */
+  readonly chain: string;
+  readonly handlers: Handlers;
+  /** Fetches under way. */
+  readonly fetching: number;
+  /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
+  start(): void;
+  /** A stored file turned out to be wrong: its answer in memory is, too. */
+  forget(key: BlobKey): void;
+  /** Resolves when all that was asked of it is done. For when nobody asks it any more. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Fails with `config_invalid` or `storage_failed`, and then nothing is left open. */
+export async function composeService(config: Config, node: Node): Promise<Service> {
+  const { store, verifier, events, log, metrics } = node;
+  const token = await composeAdminToken(config, log);
+  const network = composeNetwork(node);
+  let git: GitPlace | undefined;
+  const source = composeSources(config, {
+    events,
+    network,
+    openGit: (isNeeded) => (git = node.git.open(config, { network, isNeeded })).source,
+  });
+  let sumdb: Sumdb;
+  try {
+    sumdb = await composeSumdb(config, { events, log, metrics, network, resolver: () => resolver });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+  const resolver = new Resolver({
+    store,
+    source,
+    verifier,
+    sums: sumdb.verifier,
+    confirmStored: config.sumdb.verify === "required",
+    onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
+    events,
+    clock: systemClock,
+    streamFromBytes: config.fetch.streamFromBytes,
+    memoryFallbackBytes: config.fetch.memoryFallbackBytes,
+    totalTimeoutMs: config.fetch.totalTimeoutMs,
+    clientWaitMs: config.fetch.clientWaitMs,
+    ttlMs: config.freshness.ttlMs,
+    staleWhileRevalidateMs: config.freshness.staleWhileRevalidateMs,
+    notFoundTtlMs: config.freshness.notFoundMs,
+  });
+  const operator = composeOperator({
+    resolver,
+    events,
+    purgeReady: (isMeant) => handlers.hot.purge(isMeant),
+    health: node.health,
+    about: () => ({ version: node.version, chain: source.name, ...node.state }),
+  });
+  const api = { token, actions: operator };
+  const handlers = composeHandlers(config, { node, resolver, sumLogs: sumdb.logs, api });
+  const underWay = new RequestsUnderWay();
+  let recheck: Recheck | undefined;
+  const forget = (key: BlobKey): void => handlers.hot.forget(key);
+  return {
+    config,
+    chain: source.name,
+    handlers: {
+      ...handlers,
+      protocol: underWay.counted(handlers.protocol),
+      sumdb: underWay.counted(handlers.sumdb),
+    },
+    get fetching() {
+      return resolver.fetching;
+    },
+    start() {
+      git?.take();
+      // Without verification nothing that is unverified becomes anything else.
+      if (!sumdb.isVerifying) return;
+      recheck = startRecheck({
+        store,
+        sums: sumdb.verifier,
+        clock: systemClock,
+        events,
+        intervalMs: config.sumdb.recheckIntervalMs,
+        onRejected: forget,
+      });
+    },
+    forget,
+    async settled() {
+      await underWay.ended();
+      await resolver.settled();
+    },
+    async close() {
+      operator.close();
+      await recheck?.close();
+      await sumdb.close();
+      await source.close();
+    },
+  };
+}
