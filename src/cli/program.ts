@@ -4,6 +4,7 @@ import { printConfig } from "../config/index.ts";
 import { formatListen } from "./banner.ts";
 import { addConfigOptions, configOf } from "./config-options.ts";
 import { serve } from "./serve.ts";
+import { addStoreCommands } from "./store/commands.ts";
 import { addSumdbCommands } from "./sumdb/commands.ts";
 
 const versionText = `sluice ${manifest.version} (Node.js ${process.versions.node}, ${process.platform} ${process.arch})`;
@@ -41,6 +42,7 @@ export function createProgram(): Command {
       process.stdout.write(printConfig(await configOf(command)));
     });
 
+  addStoreCommands(program);
   addSumdbCommands(program);
 
   program

@@ -32,7 +32,14 @@ export interface AdoptedFile {
 
 /** Checks a file that nothing is known of as it would be checked coming from a source. Throws `BrokenFile`. */
 export async function inspect(request: FileRequest, blob: Blob, options: AdoptionOptions): Promise<AdoptedFile> {
-  if (request.kind === "zip") return inspectZip(request, blob, options);
+  return request.kind === "zip" ? inspectZip(request, blob, options) : inspectSmall(request, blob);
+}
+
+/** The same for an `.info` or a go.mod. */
+export async function inspectSmall(
+  request: FileRequest,
+  blob: Blob,
+): Promise<AdoptedFile & { readonly bytes: Uint8Array }> {
   const maxBytes = request.kind === "info" ? maxInfoBytes : maxGoModBytes;
   if (blob.size > maxBytes) throw new BrokenFile(`it has ${blob.size} bytes, more than a .${request.kind} may have`);
   const bytes = await blob.read();

@@ -6,7 +6,7 @@ import { type AuditReport, auditLog } from "../../sumdb/audit/audit.ts";
 import { base64, countOf, type Finding } from "../../sumdb/audit/finding.ts";
 import { signersOf } from "../../sumdb/audit/signed-tree.ts";
 import { type Database, findDatabase } from "./databases.ts";
-import { startProgress } from "./progress.ts";
+import { startProgress } from "../progress.ts";
 import { readState, writeState } from "./state-file.ts";
 import { addressOf } from "./address.ts";
 

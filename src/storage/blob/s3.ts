@@ -1,15 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { buffer } from "node:stream/consumers";
-import { CopyObjectCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { CopyObjectCommand } from "@aws-sdk/client-s3";
 import { isSluiceError } from "../../core/errors.ts";
 import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore, Events } from "../../core/ports.ts";
 import { tellFailure } from "../failures.ts";
-import { bytesBlob } from "./bytes-blob.ts";
 import { checkKey, checkPrefix } from "./key.ts";
-import { bodyOf, S3Blob } from "./s3-blob.ts";
-import { ifFound, S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
+import { S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
 import { s3Error, statusOf } from "./s3-error.ts";
+import { listObjects, type ObjectFacts, openObject, revisionOf } from "./s3-reads.ts";
 import { S3Writes } from "./s3-writes.ts";
 
 export interface S3BlobStoreOptions extends S3BucketOptions {
@@ -18,19 +16,11 @@ export interface S3BlobStoreOptions extends S3BucketOptions {
   readonly partBytes?: number | undefined;
 }
 
-/** Up to this size an object is read when it is opened. */
-const wholeReadBytes = 1024 * 1024;
 /** What S3 takes, in UTF-8. */
 const maxKeyBytes = 1024;
 const defaultPartBytes = 16 * 1024 * 1024;
 /** An upload takes minutes; one that is older belongs to a process that ended. */
 const uploadLifetimeMs = 24 * 3_600_000;
-
-interface ObjectFacts {
-  readonly ContentLength?: number | undefined;
-  readonly ETag?: string | undefined;
-  readonly LastModified?: Date | undefined;
-}
 
 /**
  * Blobs as objects of a bucket: under `modules/`, what was set aside under `quarantine/`, probes under `probe/`. Any number of
@@ -125,13 +115,11 @@ class S3Store implements BlobStore {
     checkPrefix(prefix);
     const root = this.#objectKey("");
     const below = prefix === "" ? root : `${root}${prefix}/`;
-    let page: string | undefined;
-    do {
-      const answer = await this.#attempt("list", prefix, () => this.#listPage(below, page));
-      // A name that ends in a slash is what some tools make for an empty folder.
-      for (const { Key = "/" } of answer.Contents ?? []) if (!Key.endsWith("/")) yield Key.slice(root.length);
-      page = answer.NextContinuationToken;
-    } while (page !== undefined);
+    try {
+      for await (const { objectKey } of listObjects(this.#bucket, below)) yield objectKey.slice(root.length);
+    } catch (error) {
+      throw s3Error("list", this.#urlOf(prefix), error);
+    }
   }
 
   async check(): Promise<void> {
@@ -149,18 +137,7 @@ class S3Store implements BlobStore {
 
   async #open(key: BlobKey): Promise<Blob | undefined> {
     if (this.#isTooLong(key)) return undefined;
-    const objectKey = this.#objectKey(key);
-    const bucket = this.#bucket;
-    return ifFound(
-      bucket.call(async (client) => {
-        const answer = await client.send(new GetObjectCommand({ Bucket: bucket.name, Key: objectKey }));
-        const body = bodyOf(answer.Body);
-        const size = answer.ContentLength ?? 0;
-        const revision = revisionOf(answer);
-        if (size <= wholeReadBytes) return bytesBlob(await buffer(body), revision);
-        return new S3Blob({ bucket, key, objectKey, size, etag: answer.ETag ?? "", revision, body });
-      }),
-    );
+    return openObject(this.#bucket, { objectKey: this.#objectKey(key), key });
   }
 
   /** The copy may fail, for want of space or permission: what is broken must leave the store all the same. */
@@ -196,15 +173,6 @@ class S3Store implements BlobStore {
     }
   }
 
-  #listPage(prefix: string, page: string | undefined) {
-    const request = {
-      Bucket: this.#bucket.name,
-      Prefix: prefix,
-      ...(page !== undefined && { ContinuationToken: page }),
-    };
-    return this.#bucket.call((client) => client.send(new ListObjectsV2Command(request)));
-  }
-
   async #head(key: BlobKey): Promise<ObjectFacts | undefined> {
     return this.#isTooLong(key) ? undefined : this.#bucket.head(this.#objectKey(key));
   }
@@ -225,12 +193,11 @@ class S3Store implements BlobStore {
     try {
       return await work();
     } catch (error) {
-      throw s3Error(operation, key === "" ? this.name : `${this.name}/${key}`, error);
+      throw s3Error(operation, this.#urlOf(key), error);
     }
   }
-}
 
-/** Written anew, an object has another time; changed, another ETag. */
-function revisionOf({ ETag: etag = "", ContentLength: size = 0, LastModified: time }: ObjectFacts): string {
-  return `${etag}-${size}-${time?.getTime() ?? 0}`;
+  #urlOf(key: string): string {
+    return key === "" ? this.name : `${this.name}/${key}`;
+  }
 }

@@ -271,7 +271,7 @@ class SqliteLedger implements OpenedSqliteLedger {
   }
 }
 
-function toFacts(row: Row | undefined): FileFacts | undefined {
+export function toFacts(row: Row | undefined): FileFacts | undefined {
   if (row === undefined) return undefined;
   const h1 = row["h1"];
   return {
