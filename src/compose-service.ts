@@ -1,5 +1,6 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
+import type { HealthOf } from "./core/health.ts";
 import type { BlobKey } from "./core/ports.ts";
 import { type Recheck, startRecheck } from "./core/recheck.ts";
 import { Resolver } from "./core/resolve.ts";
@@ -21,6 +22,8 @@ export interface Service {
   readonly handlers: Handlers;
   /** Fetches under way. */
   readonly fetching: number;
+  /** Of its upstreams. */
+  readonly health: HealthOf;
   /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
   start(): void;
   /** A stored file turned out to be wrong: its answer in memory is, too. */
@@ -36,7 +39,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const token = await composeAdminToken(config, log);
   const network = composeNetwork(node);
   let git: GitPlace | undefined;
-  const source = composeSources(config, {
+  const { source, health } = composeSources(config, {
     events,
     network,
     openGit: (isNeeded) => (git = node.git.open(config, { network, isNeeded })).source,
@@ -88,6 +91,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     get fetching() {
       return resolver.fetching;
     },
+    health,
     start() {
       git?.take();
       // Without verification nothing that is unverified becomes anything else.

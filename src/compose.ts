@@ -78,14 +78,15 @@ class Sluice implements RunningSluice {
     return turn;
   }
 
-  /** Of what is in this file. */
+  /** Of what is not the node's. */
   health(): readonly PartHealth[] {
     const detail =
       this.#refused === undefined
         ? "as it was read last"
         : `the new one is refused, the one before still counts: ${this.#refused.message.replaceAll("\n", "; ")}`;
     const state = this.#refused === undefined ? "ok" : "degraded";
-    return [{ part: "configuration", state, detail, isNeeded: false }];
+    const service = [...this.#services].at(-1);
+    return [{ part: "configuration", state, detail, isNeeded: false }, ...(service?.health() ?? [])];
   }
 
   stop(): Promise<void> {

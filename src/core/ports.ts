@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { H1, ModulePath, Version } from "../protocol/brand.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+import type { PartHealth } from "./health.ts";
 
 /**
  * Where a file stands in a store: the request's own path without the leading slash (SPEC §7), such as
@@ -388,6 +389,23 @@ export interface FetchContext {
    * size, and beginning some KiB before the end of what is there, which `receive` compares. Without it the file is sent whole.
    */
   readonly partial?: (() => PartialFile | undefined) | undefined;
+  /** Something else can answer: a source that is known to be down fails at once, instead of being waited for. Default false. */
+  readonly failFast?: boolean | undefined;
+}
+
+/** How long a source takes to the first byte of an answer, in milliseconds: half of the newest answers at most `p50`, and so on. */
+export interface FirstByteMs {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/** How a source is at the moment, for whoever has several that would do. */
+export interface SourceCondition {
+  /** `degraded`: it answers, and others that are `ok` are the better choice. */
+  readonly state: PartHealth["state"];
+  /** Undefined while too little is known. */
+  readonly firstByteMs: FirstByteMs | undefined;
 }
 
 /**
@@ -403,6 +421,8 @@ export interface Source {
     receive: (response: SourceResponse) => Promise<T>,
     context: FetchContext,
   ): Promise<T>;
+  /** From what is known already; without it nothing is. */
+  condition?(): SourceCondition;
   close(): Promise<void>;
 }
 
@@ -431,6 +451,12 @@ export type SluiceEvent =
       readonly firstByteMs: number | undefined;
       readonly durationMs: number;
       readonly error?: Error | undefined;
+    }
+  | {
+      readonly type: "upstream_state";
+      readonly upstream: string;
+      readonly state: PartHealth["state"];
+      readonly reason: string;
     }
   | {
       readonly type: "git_fetch";

@@ -6,12 +6,22 @@ import { parseFrom, readBody } from "./body.ts";
 import { isSluiceError } from "./errors.ts";
 import { sha256Of } from "./small-files.ts";
 import { maxListBytes } from "./latest.ts";
-import type { BlobKey, Clock, Events, ModuleStore, Source, SourceResponse, StoredRecord } from "./ports.ts";
+import type {
+  BlobKey,
+  Clock,
+  Events,
+  FetchContext,
+  ModuleStore,
+  Source,
+  SourceResponse,
+  StoredRecord,
+} from "./ports.ts";
 import { Singleflight } from "./singleflight.ts";
 
 /** A request whose answer changes with time. */
 export type ChangingRequest = RecordRequest | QueryRequest;
 type LatestRequest = Extract<RecordRequest, { readonly kind: "latest" }>;
+type Asker = Pick<FetchContext, "client" | "failFast">;
 
 export interface RecordOptions {
   readonly store: ModuleStore;
@@ -66,7 +76,7 @@ export class Records {
   async fetch(request: ChangingRequest, client: string): Promise<Answer> {
     const { store, clock, staleWhileRevalidateMs } = this.#options;
     const record = await store.readRecord(request);
-    if (record === undefined) return this.#answerNew(await this.#refresh(request, client), "miss", request);
+    if (record === undefined) return this.#answerNew(await this.#refresh(request, { client }), "miss", request);
 
     const freshForMs = this.#freshFor(record, request);
     if (freshForMs > 0) return answerRecord(record, "hit", freshForMs);
@@ -76,7 +86,7 @@ export class Records {
     const isResting = failedAt !== undefined && clock.now() - failedAt < restAfterFailureMs;
     if (isResting && failedAt > this.#options.purgedAt(request)) return stale;
 
-    const refreshed = this.#refresh(request, client);
+    const refreshed = this.#refresh(request, { client, failFast: true });
     if (-freshForMs < staleWhileRevalidateMs) return stale;
     try {
       return this.#answerNew(await this.#withPatience(refreshed), "revalidated", request);
@@ -99,7 +109,7 @@ export class Records {
     return answerRecord(record, cache, Math.max(0, this.#freshFor(record, request)));
   }
 
-  #refresh(request: ChangingRequest, client: string): Promise<StoredRecord> {
+  #refresh(request: ChangingRequest, asker: Asker): Promise<StoredRecord> {
     const key = blobKey(request);
     const notBefore = this.#options.purgedAt(request);
     // Whoever asks after a purge has nothing of a flight that began before it.
@@ -109,7 +119,7 @@ export class Records {
       events.emit({ type: "fetch_started", key });
       let outcome = "ok";
       try {
-        const record = await this.#fetchRecord(request, { client, notBefore, startedAt });
+        const record = await this.#fetchRecord(request, { ...asker, notBefore, startedAt });
         this.#failedAt.delete(key);
         return record;
       } catch (error) {
@@ -125,7 +135,7 @@ export class Records {
 
   async #fetchRecord(
     request: ChangingRequest,
-    { startedAt, ...asked }: { readonly client: string; readonly notBefore: number; readonly startedAt: number },
+    { startedAt, ...asked }: Asker & { readonly notBefore: number; readonly startedAt: number },
   ): Promise<StoredRecord> {
     const { source, totalTimeoutMs } = this.#options;
     const context = { signal: AbortSignal.timeout(totalTimeoutMs), ...asked };

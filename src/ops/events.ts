@@ -32,6 +32,16 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
         logger.debug({ event: type, ...facts }, "upstream answered");
       else logger.warn({ event: type, ...facts, error: messageOf(event) }, "upstream attempt failed");
       return;
+    case "upstream_state":
+      if (event.state === "ok") logger.info({ event: type, ...facts }, "an upstream is well again");
+      else if (event.state === "degraded")
+        logger.warn({ event: type, ...facts }, "an upstream is not as it should be; it is used all the same");
+      else
+        logger.error(
+          { event: type, ...facts },
+          "an upstream is down; it is asked again every few seconds, and what is stored is served",
+        );
+      return;
     case "git_mirror_damaged":
       logger.error({ event: type, ...facts }, "a git mirror is damaged; it is set aside and fetched anew");
       return;

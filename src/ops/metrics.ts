@@ -89,6 +89,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["upstream", "state"],
       registers: [registry],
     }),
+    upstreamChanges: new Counter({
+      name: "sluice_upstream_state_changes_total",
+      help: "How often an upstream became ok, degraded or down. What it is now is in sluice_part_state.",
+      labelNames: ["upstream", "state"],
+      registers: [registry],
+    }),
     fetches: new Counter({
       name: "sluice_fetches_total",
       help: "Ended fetches, all attempts and sources together, by outcome: ok or an error code.",
@@ -230,6 +236,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
       if (event.firstByteMs !== undefined)
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      return;
+    case "upstream_state":
+      metrics.upstreamChanges.labels(event.upstream, event.state).inc();
       return;
     case "git_fetch":
       metrics.gitFetches.labels(event.kind, event.outcome).inc();

@@ -96,9 +96,10 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
       }
       const answers: SourceAnswer[] = [];
       let failure: SluiceError | undefined;
-      for (const { source, fallBackOnError } of links) {
+      for (const [index, { source, fallBackOnError }] of links.entries()) {
+        const isFollowed = fallBackOnError && index < links.length - 1;
         try {
-          return await source.fetch(request, receive, context);
+          return await source.fetch(request, receive, isFollowed ? { ...context, failFast: true } : context);
         } catch (error) {
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });

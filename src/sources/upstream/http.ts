@@ -8,8 +8,10 @@ import { type RetryOptions, withRetry } from "../../net/retry.ts";
 import { blobKey, type ModuleRequest, requestUrl } from "../../protocol/goproxy/index.ts";
 import type { Credentials } from "../credentials.ts";
 import { defaultMaxBytes } from "../limits.ts";
+import { createUpstreamHealth, isKnownDown, type SentRequest, type UpstreamHealth } from "../upstream-health/health.ts";
 import { isOnlyAboutRest, isRest, requestRest, strongEtag } from "./rest.ts";
 import { createRetryJudge } from "./retry-judge.ts";
+import { isWorking, tellHealth } from "./verdict.ts";
 
 export interface UpstreamSourceOptions {
   /** Printable, of the chain's entry. */
@@ -31,6 +33,8 @@ export interface UpstreamSourceOptions {
   readonly patienceMs?: number | undefined;
   /** Shared between the entries of one server, if there are several. Default: an own one. */
   readonly budget?: RetryBudget | undefined;
+  /** What is known of it. The source closes it. Default: an own one. */
+  readonly health?: UpstreamHealth | undefined;
   /** Bytes, by kind of file, where it is not what `defaultMaxBytes` says. */
   readonly maxBytes?: Partial<Record<ModuleRequest["kind"], number>> | undefined;
 }
@@ -57,6 +61,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   const budget = options.budget ?? createRetryBudget(clock);
   const maxBytes = { ...defaultMaxBytes, ...options.maxBytes };
   const credentials = options.credentials?.reveal();
+  const health = options.health ?? createUpstreamHealth({ name, clock, events });
   const queue = createFairQueue({
     concurrency: 64,
     maxWaiting: 10_000,
@@ -74,17 +79,26 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      const { signal, client } = context;
+      const { signal, client, failFast = false } = context;
+      const asker = { signal, failFast, since: clock.now() };
       const judge = createRetryJudge({ clock, patienceMs });
       let attempts = 0;
       try {
         return await withRetry(
-          (number) => {
-            attempts = number;
-            return queue.run(client, signal, () => {
-              const partial = judge.mayAskForRest() ? context.partial?.() : undefined;
-              return attempt({ request, receive, signal, partial, number, onEnd: judge.ended });
-            });
+          async (number) => {
+            for (;;) {
+              await health.ready(asker);
+              const turn = await queue.run(client, signal, async () => {
+                const sent = health.send();
+                // It went down while this one waited for its turn, or others are there first to see whether it is back.
+                if (sent === undefined) return undefined;
+                attempts = number;
+                const partial = judge.mayAskForRest() ? context.partial?.() : undefined;
+                const run = { request, receive, signal, partial, number, sent, onEnd: judge.ended };
+                return { received: await attempt(run) };
+              });
+              if (turn !== undefined) return turn.received;
+            }
           },
           {
             ...options.retry,
@@ -92,7 +106,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             signal,
             name,
             budget,
-            isRetryable: judge.isRetryable,
+            isRetryable: (error) => !isKnownDown(error) && judge.isRetryable(error),
             wentFurther: judge.wentFurther,
             // The judge knows better what is worth waiting for.
             maxElapsedMs: Number.POSITIVE_INFINITY,
@@ -103,7 +117,10 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         throw concluded(error, attempts);
       }
     },
-    async close() {},
+    condition: () => health.condition,
+    async close() {
+      health.close();
+    },
   };
 
   async function attempt<T>(run: {
@@ -112,6 +129,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     readonly signal: AbortSignal;
     readonly partial: PartialFile | undefined;
     readonly number: number;
+    readonly sent: SentRequest;
     readonly onEnd: (attempt: Attempt) => void;
   }): Promise<T> {
     const seen: Attempt = {
@@ -124,15 +142,16 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     };
     const startedAt = clock.now();
     let outcome = "ok";
-    let failure: Error | undefined;
+    let failure: unknown;
     try {
-      return await exchange(run.request, run.receive, { signal: run.signal, partial: run.partial, seen });
+      return await exchange(run.request, run.receive, { ...run, seen, startedAt });
     } catch (error) {
       outcome = isSluiceError(error) ? error.code : "internal";
-      failure = error instanceof Error ? error : undefined;
+      failure = error;
       throw error;
     } finally {
       run.onEnd(seen);
+      tellHealth(run.sent, { error: failure, seen, signal: run.signal });
       events.emit({
         type: "upstream_attempt",
         upstream: name,
@@ -142,7 +161,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         status: seen.status,
         firstByteMs: seen.firstByteAt === undefined ? undefined : seen.firstByteAt - startedAt,
         durationMs: clock.now() - startedAt,
-        error: failure,
+        error: failure instanceof Error ? failure : undefined,
       });
     }
   }
@@ -150,12 +169,20 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   async function exchange<T>(
     request: ModuleRequest,
     receive: (response: SourceResponse) => Promise<T>,
-    { signal, partial, seen }: { signal: AbortSignal; partial: PartialFile | undefined; seen: Attempt },
+    run: {
+      readonly signal: AbortSignal;
+      readonly partial: PartialFile | undefined;
+      readonly sent: SentRequest;
+      readonly seen: Attempt;
+      readonly startedAt: number;
+    },
   ): Promise<T> {
-    const { response, size } = await open(request, { signal, partial, seen });
+    const { seen, sent } = run;
+    const { response, size } = await open(request, run);
     const { start } = seen;
     try {
       seen.status = response.status;
+      if (isWorking(response.status)) sent.answered();
       const refusal =
         start > 0
           ? undefined
@@ -171,7 +198,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
         size,
         start,
         etag: strongEtag(response),
-        body: watch(response, seen, size),
+        body: watch(response, seen, { size, onFirstByte: (at) => sent.answered(at - run.startedAt) }),
       });
     } finally {
       response.discard();
@@ -200,10 +227,17 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     return { response, size: response.size };
   }
 
-  async function* watch({ body }: HttpResponse, seen: Attempt, size: number | undefined): AsyncGenerator<Uint8Array> {
+  async function* watch(
+    { body }: HttpResponse,
+    seen: Attempt,
+    { size, onFirstByte }: { readonly size: number | undefined; readonly onFirstByte: (at: number) => void },
+  ): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of body) {
-        seen.firstByteAt ??= clock.now();
+        if (seen.firstByteAt === undefined) {
+          seen.firstByteAt = clock.now();
+          onFirstByte(seen.firstByteAt);
+        }
         seen.received += chunk.length;
         yield chunk;
       }

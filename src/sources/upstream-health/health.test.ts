@@ -1,0 +1,185 @@
+import { describe, expect, test } from "vitest";
+import { SluiceError } from "../../core/errors.ts";
+import { createManualClock } from "../../../test/support/manual-clock.ts";
+import { recordEvents } from "../../../test/support/recorded-events.ts";
+import { type Asker, createUpstreamHealth, isKnownDown, type UpstreamHealthOptions } from "./health.ts";
+
+const name = "https://proxy.example.com";
+const refused = new SluiceError("upstream_failed", `${name}: refused the connection (ECONNREFUSED).`, {
+  details: { upstream: name },
+});
+const startsAt = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+function open(options: Partial<UpstreamHealthOptions> = {}) {
+  const clock = createManualClock(startsAt);
+  const events = recordEvents();
+  const health = createUpstreamHealth({ name, clock, events, random: () => 1, ...options });
+  return { clock, events, health, ask, send, fail };
+
+  function ask(asker: Partial<Asker> = {}): Promise<string> {
+    const signal = new AbortController().signal;
+    return health.ready({ signal, since: clock.now(), failFast: false, ...asker }).then(
+      () => "ready",
+      (error: unknown) => {
+        if (!(error instanceof SluiceError)) throw error;
+        return isKnownDown(error) ? `${error.message} [${error.code} ${error.retryAfterSeconds}]` : error.code;
+      },
+    );
+  }
+
+  function send(error?: SluiceError, firstByteMs = 100): void {
+    const sent = health.send();
+    if (sent === undefined) throw new Error("nothing may be sent");
+    if (error === undefined) sent.answered(firstByteMs);
+    else sent.failed(error);
+    sent.end(error === undefined);
+  }
+
+  async function fail(error = refused): Promise<void> {
+    for (let time = 0; health.condition.state !== "down"; time++) {
+      send(error);
+      await clock.advance(200);
+    }
+  }
+}
+
+describe("an upstream that is down", () => {
+  test("is waited for, and used as soon as it is back", async () => {
+    const { clock, health, ask, send, fail } = open();
+    await fail();
+    const asked = ask();
+    await clock.advance(800);
+    expect(await asked).toBe("ready");
+    send();
+    expect(health.condition.state).toBe("ok");
+    expect(await ask()).toBe("ready");
+  });
+
+  test("is not waited for longer than patience lasts", async () => {
+    const { clock, health, ask, fail } = open();
+    await fail();
+    await clock.advance(1000);
+    for (let trial = 0; trial < 3; trial++) health.send();
+    const asked = ask();
+    await clock.advance(30_000);
+    expect(await asked).toBe(
+      `${name}: down since 2026-01-02T03:04:05Z (no answer to 15 requests in a row), being asked again now: refused the connection (ECONNREFUSED). [upstream_failed 1]`,
+    );
+  });
+
+  test("is not waited for where patience ends before it is asked again; the answer says since when, why, and when that is", async () => {
+    const { clock, ask, send, fail } = open({ patienceMs: 1500 });
+    await fail();
+    await clock.advance(1000);
+    for (let trial = 0; trial < 3; trial++) send(refused);
+    expect(await ask()).toBe(
+      `${name}: down since 2026-01-02T03:04:05Z (no answer to 15 requests in a row), asked again in 2 s: refused the connection (ECONNREFUSED). [upstream_failed 2]`,
+    );
+  });
+
+  test("fails at once who can be answered by something else", async () => {
+    const { ask, fail } = open();
+    await fail();
+    expect(await ask({ failFast: true })).toMatch(/down since/);
+  });
+
+  test("fails at once where only a person can mend it", async () => {
+    const { ask, fail } = open();
+    await fail(new SluiceError("upstream_failed", "unknown authority", { details: { permanent: true } }));
+    expect(await ask()).toMatch(/down since .*unknown authority/);
+  });
+
+  test("fails at once where it asked to be left alone for longer than anybody waits", async () => {
+    const { ask, fail } = open();
+    await fail(new SluiceError("upstream_failed", "answered 429", { retryAfterSeconds: 120 }));
+    expect(await ask()).toMatch(/asked again in 120 s: answered 429 \[upstream_failed 120\]/);
+  });
+
+  test.each([
+    ["young", 1, "ready"],
+    ["old", 12, "down since"],
+  ])(
+    "in an outage that is %s is waited for accordingly when it was asked again in vain",
+    async (_age, rounds, answer) => {
+      const { clock, health, ask, fail } = open();
+      await fail();
+      for (let round = 0; ; round++) {
+        await clock.advance(10_000);
+        const trials = [health.send(), health.send(), health.send()];
+        const asked = round === rounds ? ask() : undefined;
+        for (const trial of trials) trial?.failed(refused);
+        if (asked === undefined) continue;
+        await clock.advance(10_000);
+        expect(await asked).toContain(answer);
+        return;
+      }
+    },
+  );
+
+  test("keeps only so many waiting", async () => {
+    const { clock, ask, fail } = open({ maxWaiting: 2 });
+    await fail();
+    const waiting = [ask(), ask()];
+    expect(await ask()).toMatch(/down since/);
+    await clock.advance(1000);
+    expect(await Promise.all(waiting)).toEqual(["ready", "ready"]);
+  });
+
+  test("is not waited for by who is gone", async () => {
+    const { ask, fail } = open();
+    await fail();
+    const gone = new AbortController();
+    const asked = ask({ signal: gone.signal });
+    gone.abort();
+    expect(await asked).toBe("cancelled");
+  });
+});
+
+describe("what operators are told", () => {
+  test("an outage and its end, once each", async () => {
+    const { clock, events, health, send, fail } = open();
+    await fail();
+    expect(health.part).toEqual({
+      part: `upstream ${name}`,
+      state: "down",
+      detail:
+        "down since 2026-01-02T03:04:05Z (no answer to 15 requests in a row), asked again in 1 s: refused the connection (ECONNREFUSED).",
+      isNeeded: false,
+    });
+    await clock.advance(1000);
+    for (let trial = 0; trial < 3; trial++) send(refused);
+    await clock.advance(2000);
+    send();
+    expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "ok"]);
+  });
+
+  test("an upstream that fails often, until it does so rarely", () => {
+    const { events, health, send } = open();
+    for (let request = 0; request < 100; request++) send(request % 10 < 3 ? refused : undefined);
+    expect(health.part).toMatchObject({
+      state: "degraded",
+      detail:
+        "30 of the last 100 requests failed and are tried again; answers begin after 0.10 s, 1 of 20 after 0.10 s",
+    });
+    for (let request = 0; request < 100; request++) send(request % 10 < 1.5 ? refused : undefined);
+    expect(health.condition.state).toBe("degraded");
+    for (let request = 0; request < 100; request++) send();
+    expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["degraded", "ok"]);
+  });
+
+  test("an upstream that is much slower than it was", () => {
+    const { health, send } = open();
+    for (let request = 0; request < 100; request++) send();
+    for (let request = 0; request < 40; request++) send(undefined, 3000);
+    expect(health.condition).toMatchObject({ state: "degraded", firstByteMs: { p50: 100, p95: 3000 } });
+    expect(health.part.detail).toMatch(/answers begin after 0.10 s, 1 of 20 after 3.0 s, \d+ times as late as usual/);
+    for (let request = 0; request < 40; request++) send();
+    expect(health.condition.state).toBe("ok");
+  });
+
+  test("nothing of one that was never asked", () => {
+    const { health } = open();
+    expect(health.part).toMatchObject({ state: "ok", detail: "nothing wrong is known" });
+    expect(health.condition).toEqual({ state: "ok", firstByteMs: undefined });
+  });
+});

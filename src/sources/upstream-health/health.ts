@@ -1,0 +1,203 @@
+import { SluiceError } from "../../core/errors.ts";
+import type { PartHealth } from "../../core/health.ts";
+import type { Clock, Events, SourceCondition } from "../../core/ports.ts";
+import { givenUp } from "../../net/given-up.ts";
+import { isPermanent } from "../../net/transport-error.ts";
+import { type BreakerRules, createBreaker, type Outage, type Pass } from "./breaker.ts";
+import { createLatency } from "./latency.ts";
+import { createOutcomeWindow } from "./outcome-window.ts";
+
+export interface UpstreamHealthOptions {
+  /** Printable. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** How long a request waits for an upstream that is down, from its first attempt on. Default 30 s. */
+  readonly patienceMs?: number | undefined;
+  /** Requests that may wait so. Default 10 000. */
+  readonly maxWaiting?: number | undefined;
+  readonly rules?: Partial<BreakerRules> | undefined;
+  /** At least 0 and below 1. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** Who wants to send a request. */
+export interface Asker {
+  readonly signal: AbortSignal;
+  /** When it began to ask, in milliseconds since the epoch. */
+  readonly since: number;
+  readonly failFast: boolean;
+}
+
+/** One request that is sent. What comes first of `answered` and `failed` tells whether the upstream works. */
+export interface SentRequest {
+  /** The first byte of a file, after so many milliseconds, or a status that only a server that works answers. */
+  answered(firstByteMs?: number): void;
+  failed(error: SluiceError): void;
+  /** It is over. `isGood`: what came was what was asked for, or is not there; undefined: that was not found out. */
+  end(isGood: boolean | undefined): void;
+}
+
+/** What is known of one upstream, by all that is asked of it. */
+export interface UpstreamHealth {
+  /** Resolves when a request may be sent. Fails with `upstream_failed` when the upstream is down and waiting is over, or no use. */
+  ready(asker: Asker): Promise<void>;
+  /** Undefined when none may be sent now: `ready` says when. */
+  send(): SentRequest | undefined;
+  readonly condition: SourceCondition;
+  readonly part: PartHealth;
+  close(): void;
+}
+
+/** Whether an error is that of an upstream that was not asked, because it is down. */
+export function isKnownDown({ details }: SluiceError): boolean {
+  return details["down"] === true;
+}
+
+/** What is worth a word: from this share of the newest requests on, and until it is below the second. */
+const flakyFrom = 0.2;
+const flakyUntil = 0.1;
+const flakyWindow = { maxSize: 100, maxAgeMs: 300_000 };
+const flakyMin = 20;
+const slowFrom = 5;
+const slowUntil = 2.5;
+
+export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHealth {
+  const { name, clock, events, patienceMs = 30_000, maxWaiting = 10_000 } = options;
+  const latency = createLatency(clock);
+  const outcomes = createOutcomeWindow(clock, flakyWindow);
+  const breaker = createBreaker({ clock, rules: options.rules, random: options.random, onChange: () => report() });
+  let waiting = 0;
+  let isFlaky = false;
+  let isSlow = false;
+  let reported: PartHealth["state"] = "ok";
+
+  return {
+    async ready(asker) {
+      while (!breaker.mayEnter) {
+        if (!mayWait(asker)) throw down();
+        waiting += 1;
+        try {
+          await changeOrEnd(asker);
+        } finally {
+          waiting -= 1;
+        }
+      }
+    },
+    send() {
+      const pass = breaker.enter();
+      return pass === undefined ? undefined : follow(pass);
+    },
+    get condition() {
+      return { state: state(), firstByteMs: latency.firstByteMs };
+    },
+    get part() {
+      return { part: `upstream ${name}`, state: state(), detail: detail(), isNeeded: false };
+    },
+    close: () => breaker.close(),
+  };
+
+  function follow(pass: Pass): SentRequest {
+    return {
+      answered(firstByteMs) {
+        if (firstByteMs !== undefined) latency.add(firstByteMs);
+        pass.answered();
+      },
+      failed: (error) => pass.failed(error),
+      end(isGood) {
+        pass.end();
+        if (isGood === undefined) return;
+        outcomes.add(!isGood);
+        judge();
+      },
+    };
+  }
+
+  /**
+   * A young outage is waited out. Later a request waits until the upstream was tried once more: that is every few seconds anyway,
+   * and it may be back since the last time.
+   */
+  function mayWait({ since, failFast }: Asker): boolean {
+    const { outage } = breaker;
+    if (outage === undefined) return true;
+    const now = clock.now();
+    if (failFast || isPermanent(outage.cause) || waiting >= maxWaiting || now - since >= patienceMs) return false;
+    if (breaker.state === "open" && outage.nextTryAt - since > patienceMs) return false;
+    return now - outage.since < 2 * patienceMs || outage.triedAt === undefined || outage.triedAt < since;
+  }
+
+  async function changeOrEnd({ signal, since }: Asker): Promise<void> {
+    const over = new AbortController();
+    const leftMs = Math.max(0, since + patienceMs - clock.now());
+    try {
+      await Promise.race([breaker.changed(), clock.sleep(leftMs, AbortSignal.any([signal, over.signal]))]);
+    } catch (error) {
+      throw signal.aborted ? givenUp(signal, name) : error;
+    } finally {
+      over.abort();
+    }
+  }
+
+  function judge(): void {
+    const { size, failures } = outcomes;
+    isFlaky = size >= flakyMin && failures / size >= (isFlaky ? flakyUntil : flakyFrom);
+    isSlow = latency.slowdown >= (isSlow ? slowUntil : slowFrom);
+    report();
+  }
+
+  function report(): void {
+    const now = state();
+    if (now === reported) return;
+    reported = now;
+    events.emit({ type: "upstream_state", upstream: name, state: now, reason: detail() });
+  }
+
+  function state(): PartHealth["state"] {
+    if (breaker.outage !== undefined) return "down";
+    return isFlaky || isSlow ? "degraded" : "ok";
+  }
+
+  function detail(): string {
+    if (breaker.outage !== undefined) return `${outageText(breaker.outage)}: ${causeText(breaker.outage)}`;
+    const told: string[] = [];
+    const { size, failures } = outcomes;
+    if (isFlaky) told.push(`${failures} of the last ${size} requests failed and are tried again`);
+    const { firstByteMs } = latency;
+    if (firstByteMs !== undefined) {
+      const slow = isSlow ? `, ${Math.round(latency.slowdown)} times as late as usual` : "";
+      told.push(`answers begin after ${seconds(firstByteMs.p50)}, 1 of 20 after ${seconds(firstByteMs.p95)}${slow}`);
+    }
+    return told.length === 0 ? "nothing wrong is known" : told.join("; ");
+  }
+
+  function down(): SluiceError {
+    const { outage } = breaker;
+    if (outage === undefined) return new SluiceError("upstream_failed", `${name}: was down until now`);
+    return new SluiceError("upstream_failed", `${name}: ${outageText(outage)}: ${causeText(outage)}`, {
+      cause: outage.cause,
+      details: { ...outage.cause.details, upstream: name, down: true },
+      retryAfterSeconds: nextTrySeconds(outage),
+    });
+  }
+
+  function outageText(outage: Outage): string {
+    const since = new Date(outage.since).toISOString().slice(0, 19);
+    const next = breaker.state === "open" ? `asked again in ${nextTrySeconds(outage)} s` : "being asked again now";
+    return `down since ${since}Z (${outage.reason}), ${next}`;
+  }
+
+  function nextTrySeconds({ nextTryAt }: Outage): number {
+    return Math.max(1, Math.ceil((nextTryAt - clock.now()) / 1000));
+  }
+}
+
+/** Without the name of who it is about, which stands before it anyway. */
+function causeText({ cause: { message, details } }: Outage): string {
+  const names = [details["upstream"], details["host"]];
+  const prefix = names.find((name) => typeof name === "string" && message.startsWith(`${name}: `));
+  return typeof prefix === "string" ? message.slice(prefix.length + 2) : message;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toPrecision(2)} s`;
+}

@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import type { Source } from "../../src/core/ports.ts";
+import { createUpstreamSource } from "../../src/sources/upstream/http.ts";
+import { startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import { createRandom, type Random } from "../support/random.ts";
+import { recordEvents } from "../support/recorded-events.ts";
+import { type SimulatedUpstream, simulateUpstream, type Turn } from "../support/simulated-upstream.ts";
+import { contextOf, failureOf, fetchBytes, openUpstream } from "../support/source-harness.ts";
+
+const mod = "example.com/leaf/@v/v1.2.0.mod";
+
+/** A source before a simulated upstream, in the time of a manual clock. */
+function simulate(random: Random, play: (clock: ManualClock) => Turn) {
+  const clock = createManualClock();
+  const events = recordEvents();
+  const upstream = simulateUpstream({ clock, play: () => play(clock), latencyMs: () => 20 + random.int(400) });
+  const source = createUpstreamSource({
+    name: "https://proxy.example.com",
+    url: new URL("https://proxy.example.com"),
+    http: upstream.http,
+    clock,
+    events,
+    retry: { random: () => random.int(1_000_000) / 1_000_000 },
+  });
+  return { clock, events, upstream, source };
+}
+
+/** Passes time until everything is settled. */
+async function settle<T>(clock: ManualClock, work: Promise<T>[], stepMs = 1000): Promise<PromiseSettledResult<T>[]> {
+  const over = new AbortController();
+  const settled = Promise.allSettled(work).finally(() => over.abort());
+  while (!over.signal.aborted) await clock.advance(stepMs);
+  return settled;
+}
+
+function fetchMany(source: Source, count: number): Promise<Buffer>[] {
+  return Array.from({ length: count }, (_, index) => fetchBytes(source, `example.com/m${index}/@v/v1.0.0.zip`));
+}
+
+describe("an upstream that fails three times in ten is never left alone, and everything comes", () => {
+  const kinds: readonly (readonly Turn[])[] = [[503], ["reset"], ["refused"], ["cut"], ["late"]];
+  test.each([...kinds, kinds.flat()].flatMap((faults) => [1, 2, 3].map((seed) => ({ faults, seed }))))(
+    "$faults, seed $seed",
+    async ({ faults, seed }) => {
+      const random = createRandom(seed);
+      const { clock, events, source } = simulate(random, () => (random.chance(30) ? random.pick(faults) : "ok"));
+      const outcomes = await settle(clock, fetchMany(source, 1143));
+      expect(outcomes.filter(({ status }) => status === "rejected")).toEqual([]);
+      expect(events.of("upstream_state").filter(({ state }) => state === "down")).toEqual([]);
+    },
+  );
+});
+
+describe("an upstream that comes and goes", () => {
+  const outages: readonly Turn[] = ["refused", "reset", "hang", 503, 429];
+  test.each(Array.from({ length: 12 }, (_, seed) => ({ seed })))(
+    "is used soon after it is back, and hardly asked while it is down (seed $seed)",
+    async ({ seed }) => {
+      const random = createRandom(seed);
+      let outage: Turn | undefined;
+      const { clock, events, upstream, source } = simulate(random, () => outage ?? (random.chance(10) ? 503 : "ok"));
+      for (let round = 0; round < 4; round++) {
+        outage = random.pick(outages);
+        await passOutage({ clock, source, upstream, ms: 1000 * (5 + random.int(400)), random, events });
+        outage = undefined;
+        const back = await settle(clock, fetchMany(source, 20), 100);
+        expect(back.filter(({ status }) => status === "rejected")).toEqual([]);
+        expect(source.condition?.().state).not.toBe("down");
+      }
+      await source.close();
+    },
+  );
+
+  /** Somebody asks for something every few hundred milliseconds. */
+  async function passOutage(scene: {
+    readonly clock: ManualClock;
+    readonly source: Source;
+    readonly upstream: SimulatedUpstream;
+    readonly events: ReturnType<typeof recordEvents>;
+    readonly random: Random;
+    readonly ms: number;
+  }): Promise<void> {
+    const { clock, source, upstream, random, ms } = scene;
+    const over = new AbortController();
+    const asked: Promise<unknown>[] = [];
+    let requests = upstream.requests;
+    let most = 0;
+    for (const end = clock.now() + ms; clock.now() < end;) {
+      asked.push(fetchBytes(source, `example.com/m${asked.length}/@v/list`, contextOf(over.signal)).catch(() => 0));
+      const wasDown = source.condition?.().state === "down";
+      await clock.advance(200 + random.int(500));
+      if (wasDown && source.condition?.().state === "down") most = Math.max(most, upstream.requests - requests);
+      requests = upstream.requests;
+    }
+    // Within less than a second, as it rests for half a second at the least.
+    expect(most).toBeLessThanOrEqual(6);
+    over.abort();
+    await Promise.all(asked);
+  }
+});
+
+test("an outage of many hours is asked about every few seconds, and by nobody when nobody asks", async () => {
+  const random = createRandom(1);
+  const { clock, upstream, source } = simulate(random, () => "refused");
+  await settle(clock, fetchMany(source, 10));
+  expect(source.condition?.().state).toBe("down");
+  const before = upstream.requests;
+  await clock.advance(3_600_000);
+  expect([upstream.requests, clock.sleeping]).toEqual([before, 0]);
+});
+
+describe("a real upstream", () => {
+  test("that dies and comes back: what was asked meanwhile is answered", async () => {
+    let upstream = await startFixtureUpstream();
+    const { port } = upstream;
+    await using opened = openUpstream(upstream.url, { retry: { attempts: 10 } });
+    await fetchBytes(opened.source, mod);
+    await upstream.close();
+    const error = await failureOf(fetchBytes(opened.source, mod));
+    expect([error.code, error.message]).toEqual(["upstream_failed", expect.stringMatching(/ECONNREFUSED/)]);
+    upstream = await startFixtureUpstream({ port });
+    expect((await fetchBytes(opened.source, mod)).toString()).toContain("module example.com/leaf");
+    await upstream.close();
+  });
+});
