@@ -98,6 +98,11 @@ export interface Freshness {
    * a blob with this one is whole, only not confirmed.
    */
   readonly previousSha256?: string | undefined;
+  /**
+   * Answered by the ledger: another node confirmed it, of what that node has. A stored blob with another sha256 is as whole
+   * as before, only not confirmed.
+   */
+  readonly isElsewhere?: boolean | undefined;
 }
 
 /** A stored `.mod` or `.zip` that still has to be compared with a checksum database. */
@@ -115,7 +120,8 @@ export interface Ledger {
   facts(key: BlobKey): Promise<FileFacts | undefined>;
   /** First writer wins; answers the facts that stand. */
   addFacts(facts: FileFacts): Promise<FileFacts>;
-  removeFacts(key: BlobKey): Promise<boolean>;
+  /** With a `sha256`, only those that have it. */
+  removeFacts(key: BlobKey, sha256?: string): Promise<boolean>;
   freshness(key: BlobKey): Promise<Freshness | undefined>;
   setFreshness(freshness: Freshness): Promise<void>;
   removeFreshness(key: BlobKey): Promise<boolean>;
@@ -128,7 +134,8 @@ export interface Ledger {
   /** Remembers a file that no checksum database has confirmed; replaces what is known of it. */
   addUnverified(file: UnverifiedFile): Promise<void>;
   unverified(key: BlobKey): Promise<UnverifiedFile | undefined>;
-  removeUnverified(key: BlobKey): Promise<boolean>;
+  /** With an `h1`, only one that has it. */
+  removeUnverified(key: BlobKey, h1?: H1): Promise<boolean>;
   /** Those whose key comes after `after`, in byte order of keys, at most `limit`. */
   listUnverified(after: BlobKey, limit: number): Promise<UnverifiedFile[]>;
   countUnverified(): Promise<number>;
@@ -434,6 +441,25 @@ export type SluiceEvent =
   | { readonly type: "file_stored"; readonly key: BlobKey; readonly source: string; readonly size: number }
   | { readonly type: "file_corrupt"; readonly key: BlobKey; readonly reason: string }
   | { readonly type: "store_failed"; readonly store: string; readonly operation: string; readonly error: Error }
+  /** A database that nodes share was lost, or answers again. */
+  | {
+      readonly type: "database_state";
+      /** Its printable name. */
+      readonly database: string;
+      readonly state: "up" | "down";
+      readonly reason?: string | undefined;
+    }
+  /** What had to wait for the shared ledger is written there now. */
+  | { readonly type: "ledger_caught_up"; readonly ledger: string; readonly writes: number }
+  /** Another node was first with a file of another h1. Its one stands, ours is set aside. */
+  | {
+      readonly type: "ledger_conflict";
+      readonly key: BlobKey;
+      readonly h1: string;
+      readonly source: string;
+      readonly standingH1: string;
+      readonly standingSource: string;
+    }
   | { readonly type: "integrity_failed"; readonly key: BlobKey; readonly source: string; readonly reason: string }
   | { readonly type: "fetch_started"; readonly key: BlobKey }
   /** A body that had broken off was gone on with; so many bytes were not sent again. */

@@ -24,6 +24,19 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
         "the store failed; answers go on from memory and upstreams",
       );
       return;
+    case "database_state":
+      if (event.state === "up") logger.info({ event: type, ...facts }, "the database answers again");
+      else logger.error({ event: type, ...facts }, "the database is not there; this node goes on by itself");
+      return;
+    case "ledger_caught_up":
+      logger.info({ event: type, ...facts }, "what waited for the shared ledger is written");
+      return;
+    case "ledger_conflict":
+      logger.error(
+        { event: type, ...facts },
+        "another node was first with another content of a file; ours is set aside, and theirs stands",
+      );
+      return;
     case "integrity_failed":
       logger.error({ event: type, ...facts }, "a source sent a file that does not verify; it was refused");
       return;

@@ -134,6 +134,11 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["source"],
       registers: [registry],
     }),
+    ledgerConflicts: new Counter({
+      name: "sluice_ledger_conflicts_total",
+      help: "Files of this node that were set aside, because another node was first with another content.",
+      registers: [registry],
+    }),
     sumChecks: new Counter({
       name: "sluice_sumdb_checks_total",
       help: "Files compared with a checksum database by outcome: verified, unverified, mismatch or refused.",
@@ -220,6 +225,11 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
     case "store_failed":
       metrics.storeFailures.labels(event.store, event.operation).inc();
       return;
+    case "ledger_conflict":
+      metrics.ledgerConflicts.inc();
+      return;
+    case "database_state":
+    case "ledger_caught_up":
     case "fetch_started":
     case "git_mirror_removed":
       return;

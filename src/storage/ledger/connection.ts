@@ -46,7 +46,7 @@ export function connect(file: string, now: number): Connection {
       addFacts: db.prepare(
         `INSERT INTO facts (key, size, sha256, h1, source, first_seen_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
       ),
-      removeFacts: db.prepare("DELETE FROM facts WHERE key = ?"),
+      removeFacts: db.prepare("DELETE FROM facts WHERE key = ?1 AND (?2 IS NULL OR sha256 = ?2)"),
       listFacts: db.prepare("SELECT * FROM facts WHERE key > ?1 OR (key = ?1 AND ?2) ORDER BY key LIMIT ?3"),
       freshness: db.prepare("SELECT * FROM freshness WHERE key = ?"),
       setFreshness: db.prepare(
@@ -63,7 +63,7 @@ export function connect(file: string, now: number): Connection {
       removeUsed: db.prepare("DELETE FROM uses WHERE key = ?"),
       addUnverified: db.prepare("INSERT OR REPLACE INTO unverified (key, h1, reason, since) VALUES (?, ?, ?, ?)"),
       unverified: db.prepare("SELECT * FROM unverified WHERE key = ?"),
-      removeUnverified: db.prepare("DELETE FROM unverified WHERE key = ?"),
+      removeUnverified: db.prepare("DELETE FROM unverified WHERE key = ?1 AND (?2 IS NULL OR h1 = ?2)"),
       listUnverified: db.prepare("SELECT * FROM unverified WHERE key > ? ORDER BY key LIMIT ?"),
       countUnverified: db.prepare("SELECT count(*) AS files FROM unverified"),
     };

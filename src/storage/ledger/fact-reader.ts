@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { BlobKey, FileFacts } from "../../core/ports.ts";
 import { databaseError } from "../sqlite/database-error.ts";
-import { toFacts } from "./sqlite.ts";
+import { toFacts } from "./rows.ts";
 
 /** Facts of a ledger that somebody else writes. */
 export interface FactReader {

@@ -1,11 +1,12 @@
-import type { SQLOutputValue } from "node:sqlite";
-import { parseH1 } from "../../protocol/zip/index.ts";
+import type { H1 } from "../../protocol/brand.ts";
 import { SluiceError } from "../../core/errors.ts";
 import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt, type NamedDatabase } from "../sqlite/database-error.ts";
 import { fileIdOf } from "../sqlite/file-id.ts";
 import { inTransaction } from "../sqlite/transaction.ts";
 import { connect, type Connection, moveDatabaseAside } from "./connection.ts";
+import { toFacts, toFreshness, toUnverified } from "./rows.ts";
+import { WaitingUses } from "./waiting-uses.ts";
 
 export interface SqliteLedgerOptions {
   /** The database file, or `:memory:`. Its folder must be there. */
@@ -21,11 +22,6 @@ export interface OpenedSqliteLedger extends Ledger {
   readonly isNew: boolean;
 }
 
-type Row = Record<string, SQLOutputValue>;
-
-const defaultFlushIntervalMs = 30_000;
-/** Uses waiting to be written: at so many they are written at once, and while that fails the oldest are forgotten. */
-const maxWaitingUses = 4096;
 const pageRows = 500;
 const busyPauseMs = 25;
 const busyLimitMs = 5000;
@@ -47,12 +43,16 @@ class SqliteLedger implements OpenedSqliteLedger {
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
   #replacing: Promise<void> | undefined;
-  #uses = new Map<BlobKey, number>();
-  #isFlushPlanned = false;
+  readonly #uses: WaitingUses;
 
   constructor(options: SqliteLedgerOptions) {
     this.#options = options;
     this.name = `sqlite:${options.file}`;
+    this.#uses = new WaitingUses({
+      ...options,
+      write: (uses) => this.#writeUses(uses),
+      onFailure: (error) => this.#tellUses(error),
+    });
   }
 
   async open(): Promise<void> {
@@ -71,11 +71,14 @@ class SqliteLedger implements OpenedSqliteLedger {
     });
   }
 
-  removeFacts(key: BlobKey): Promise<boolean> {
+  removeFacts(key: BlobKey, sha256?: string): Promise<boolean> {
     return this.#run("write", ({ removeFacts, removeUsed }) => {
-      this.#uses.delete(key);
-      removeUsed.run(key);
-      return removeFacts.run(key).changes > 0;
+      const isRemoved = removeFacts.run(key, sha256 ?? null).changes > 0;
+      if (isRemoved || sha256 === undefined) {
+        this.#uses.delete(key);
+        removeUsed.run(key);
+      }
+      return isRemoved;
     });
   }
 
@@ -92,9 +95,7 @@ class SqliteLedger implements OpenedSqliteLedger {
   }
 
   touch(key: BlobKey, usedAt: number): void {
-    this.#uses.set(key, usedAt);
-    if (this.#uses.size >= maxWaitingUses) this.#flushLogged();
-    else this.#planFlush();
+    this.#uses.touch(key, usedAt);
   }
 
   async lastUsed(key: BlobKey): Promise<number | undefined> {
@@ -130,8 +131,8 @@ class SqliteLedger implements OpenedSqliteLedger {
     });
   }
 
-  removeUnverified(key: BlobKey): Promise<boolean> {
-    return this.#run("write", ({ removeUnverified }) => removeUnverified.run(key).changes > 0);
+  removeUnverified(key: BlobKey, h1?: H1): Promise<boolean> {
+    return this.#run("write", ({ removeUnverified }) => removeUnverified.run(key, h1 ?? null).changes > 0);
   }
 
   listUnverified(after: BlobKey, limit: number): Promise<UnverifiedFile[]> {
@@ -153,50 +154,21 @@ class SqliteLedger implements OpenedSqliteLedger {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     await this.#replacing;
-    if (this.#uses.size > 0) this.#flushLogged();
+    await this.#uses.close();
     this.#disconnect();
   }
 
-  #planFlush(): void {
-    if (this.#isFlushPlanned || this.#closing.signal.aborted) return;
-    this.#isFlushPlanned = true;
-    const { clock, flushIntervalMs = defaultFlushIntervalMs } = this.#options;
-    clock.sleep(flushIntervalMs, this.#closing.signal).then(
-      () => {
-        this.#isFlushPlanned = false;
-        this.#flushLogged();
-      },
-      // Closed meanwhile; `close` has written them.
-      () => undefined,
-    );
-  }
-
-  /** Uses are a hint for operators and clean-up: losing some is no reason to fail anything. */
-  #flushLogged(): void {
-    const uses = this.#uses;
-    try {
-      this.#flush(uses);
-      this.#uses = new Map();
-    } catch (error) {
-      this.#options.events.emit({
-        type: "store_failed",
-        store: this.name,
-        operation: "record uses",
-        error: databaseError("write", this.#database, error),
-      });
-      for (const key of uses.keys()) {
-        if (uses.size <= maxWaitingUses / 2) break;
-        uses.delete(key);
-      }
-      this.#planFlush();
-    }
-  }
-
-  #flush(uses: ReadonlyMap<BlobKey, number>): void {
+  /** At once, as SQLite does. */
+  async #writeUses(uses: ReadonlyMap<BlobKey, number>): Promise<void> {
     const { db, setUsed } = this.#connected();
     inTransaction(db, () => {
       for (const [key, usedAt] of uses) setUsed.run(key, usedAt);
     });
+  }
+
+  #tellUses(cause: unknown): void {
+    const error = databaseError("write", this.#database, cause);
+    this.#options.events.emit({ type: "store_failed", store: this.name, operation: "record uses", error });
   }
 
   /** Does `work` on a sound database, waiting for other writers, replacing the database when it is lost. */
@@ -269,38 +241,4 @@ class SqliteLedger implements OpenedSqliteLedger {
     );
     events.emit({ type: "store_failed", store: this.name, operation: "open", error });
   }
-}
-
-export function toFacts(row: Row | undefined): FileFacts | undefined {
-  if (row === undefined) return undefined;
-  const h1 = row["h1"];
-  return {
-    key: String(row["key"]),
-    size: Number(row["size"]),
-    sha256: String(row["sha256"]),
-    h1: typeof h1 === "string" ? parseH1(h1) : undefined,
-    source: String(row["source"]),
-    firstSeenAt: Number(row["first_seen_at"]),
-  };
-}
-
-function toFreshness(row: Row | undefined): Freshness | undefined {
-  if (row === undefined) return undefined;
-  const previous = row["previous_sha256"];
-  return {
-    key: String(row["key"]),
-    sha256: String(row["sha256"]),
-    source: String(row["source"]),
-    checkedAt: Number(row["checked_at"]),
-    previousSha256: typeof previous === "string" ? previous : undefined,
-  };
-}
-
-function toUnverified(row: Row): UnverifiedFile {
-  return {
-    key: String(row["key"]),
-    h1: parseH1(String(row["h1"])),
-    reason: String(row["reason"]),
-    since: Number(row["since"]),
-  };
 }
