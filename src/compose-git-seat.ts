@@ -31,7 +31,8 @@ export class GitSeat {
     const { authorities } = config.privateModules;
     const trust = authorities.reduce((sum, { pem, file }) => withExtraCa(sum, pem, file), network.trust);
     const { chain: _chain, overrides: _overrides, ...upstream } = config.upstream;
-    const { git, fetch, privateModules } = config;
+    const { offline: _offline, ...fetch } = config.fetch;
+    const { git, privateModules } = config;
     const facts = fingerprint({ git, fetch, privateModules, upstream, trust: trust.certificates, isNeeded });
     const before = this.#taken;
     if (before?.facts === facts) return { source: lent(before.tenure), take: () => undefined };

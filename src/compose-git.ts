@@ -79,6 +79,7 @@ export function composeGit(config: Config, parts: GitParts): Source {
   const addressesOf = createAddressGuard({ dns, egress });
   const access = createGuardedAccess({
     access: async (url, entitlement) => {
+      parts.offline.refuse(url);
       await prepared();
       return readAccess(url, entitlement);
     },

@@ -1,8 +1,10 @@
 import type { Config, UpstreamOverride } from "./config/index.ts";
+import { OfflineSwitch } from "./core/offline.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress, type Egress } from "./net/egress.ts";
 import type { HttpClient } from "./net/http.ts";
 import { createHttpClient, type HttpClientOptions } from "./net/http-client.ts";
+import { withOffline } from "./net/offline.ts";
 import { loadTrust, type Trust, withExtraCa } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
 import type { HttpEntry } from "./sources/chain-spec.ts";
@@ -13,30 +15,35 @@ export interface Network {
   readonly trust: Trust;
   readonly egress: Egress;
   readonly dns: ReturnType<typeof createDnsCache>;
+  /** No client of this network sends anything while it is on. */
+  readonly offline: OfflineSwitch;
   readonly version: string;
   readonly instanceId: string;
 }
 
 export function composeNetwork({
   log,
+  offline = new OfflineSwitch(false),
   version,
   instanceId,
 }: {
   readonly log: Log;
+  /** Default: one that nobody turns. */
+  readonly offline?: OfflineSwitch;
   readonly version: string;
   readonly instanceId: string;
 }): Network {
   const trust = loadTrust({ env: process.env });
   for (const problem of trust.problems) log.logger.warn(problem);
-  return { version, instanceId, trust, egress: createEgress(process.env), dns: createDnsCache() };
+  return { offline, version, instanceId, trust, egress: createEgress(process.env), dns: createDnsCache() };
 }
 
 /** A client with what is the same for all. Trusts `ca` where that is not just what the network trusts. */
 export function createClient(
-  { trust, egress, dns, version, instanceId }: Network,
+  { trust, egress, dns, offline, version, instanceId }: Network,
   options: Pick<HttpClientOptions, "connections" | "timeouts"> & { readonly ca?: readonly string[] },
 ): HttpClient {
-  return createHttpClient({
+  const http = createHttpClient({
     ca: trust.certificates,
     egress,
     dns,
@@ -44,6 +51,7 @@ export function createClient(
     instanceId,
     ...options,
   });
+  return withOffline(http, offline);
 }
 
 /** A client of one entry of the chain, with what its override says. */

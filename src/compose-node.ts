@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { HealthOf, PartHealth } from "./core/health.ts";
+import { OfflineSwitch } from "./core/offline.ts";
 import type { Events, ModuleStore, ZipVerifier } from "./core/ports.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
@@ -22,6 +23,7 @@ export interface Node {
   readonly store: ModuleStore;
   readonly verifier: ZipVerifier;
   readonly git: GitSeat;
+  readonly offline: OfflineSwitch;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -77,6 +79,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     store,
     verifier,
     git,
+    offline: new OfflineSwitch(config.fetch.offline),
     health,
     state: { isDraining: false, url: "" },
     async close() {

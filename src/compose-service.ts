@@ -67,6 +67,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     ttlMs: config.freshness.ttlMs,
     staleWhileRevalidateMs: config.freshness.staleWhileRevalidateMs,
     notFoundTtlMs: config.freshness.notFoundMs,
+    offline: node.offline,
   });
   const operator = composeOperator({
     resolver,
@@ -101,6 +102,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
         sums: sumdb.verifier,
         clock: systemClock,
         events,
+        offline: node.offline,
         intervalMs: config.sumdb.recheckIntervalMs,
         onRejected: forget,
       });

@@ -1,6 +1,7 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { HealthOf } from "./core/health.ts";
+import { withOffline } from "./core/offline.ts";
 import type { Events, Source } from "./core/ports.ts";
 import { createChain } from "./sources/chain.ts";
 import { type HttpEntry, parseChain } from "./sources/chain-spec.ts";
@@ -25,12 +26,12 @@ export interface Sources {
 
 /** Builds the chain of upstreams, each with its own pool, queue, retry budget and health. `git` stays the caller's. */
 export function composeSources(config: Config, parts: SourceParts): Sources {
-  const { events, openGit } = parts;
+  const { events, network, openGit } = parts;
   const { patterns } = config.privateModules;
   const entries = parseChain(config.upstream.chain);
   const isNeeded = patterns !== "" || entries.at(-1)?.name === "direct";
   const upstreams: UpstreamHealth[] = [];
-  const source = createChain({
+  const chain = createChain({
     entries,
     ...(config.git.enabled ? { direct: openGit(isNeeded) } : {}),
     privateRules: createPrivateRules(patterns),
@@ -43,7 +44,7 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
       return composeHttpSource(entry, config, { ...parts, health });
     },
   });
-  return { source, health: () => upstreams.map(({ part }) => part) };
+  return { source: withOffline(chain, network.offline), health: () => upstreams.map(({ part }) => part) };
 }
 
 function composeHttpSource(

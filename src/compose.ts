@@ -65,7 +65,8 @@ class Sluice implements RunningSluice {
     this.#server = await listen(this.#started, service.handlers);
     this.#node.state.url = publicUrl(this.#started, this.#server.address.port);
     service.start();
-    const { log, version } = this.#node;
+    const { log, offline, version } = this.#node;
+    if (offline.isOffline) log.logger.warn("this Sluice is offline: it answers what it has stored, and asks nobody");
     log.logger.info(
       { url: this.url, store: this.#started.store.dataDir, chain: service.chain, version },
       "sluice is ready",
@@ -108,6 +109,8 @@ class Sluice implements RunningSluice {
       this.#services.add(service);
       this.#server?.use(service.handlers);
       service.start();
+      // What an operator said since then counts until the configuration says something new.
+      if (config.fetch.offline !== before?.config.fetch.offline) this.#node.offline.turn(config.fetch.offline);
       this.#refused = undefined;
       events.emit({ type: "config_reloaded", needRestart });
     } catch (error) {

@@ -53,7 +53,10 @@ function flagOption({ flag, kind, placeholder, doc, default: preset, defaultDoc,
   const value =
     preset === undefined ? defaultDoc : typeof preset === "object" || preset === "" ? "none" : String(preset);
   const text = `${summary.replace(/\.$/, "")} (default: ${value}, env: ${envNames[0]})`;
-  return new Option(`--${flag} <${placeholder ?? placeholders[kind]}>`, text.replaceAll("`", ""));
+  const shown = placeholder ?? placeholders[kind];
+  // `--offline` alone says it all.
+  const option = kind === "boolean" ? `--${flag} [${shown}]` : `--${flag} <${shown}>`;
+  return new Option(option, text.replaceAll("`", "")).preset(kind === "boolean" ? "true" : undefined);
 }
 
 const placeholders: Readonly<Record<Setting["kind"], string>> = {

@@ -150,6 +150,13 @@ export const configSchema = z.object({
     },
   ),
   fetch: section("How files come from the upstreams.", {
+    offline: setting(value.flag(), {
+      kind: "boolean",
+      default: false,
+      env: "SLUICE_OFFLINE",
+      flag: "offline",
+      doc: "Nobody is asked for anything: answers come from the store, at once and however old, and what is not stored is answered 503. The same can be turned on and off while Sluice runs.",
+    }),
     streamFromBytes: setting(value.size(), {
       kind: "size",
       default: "1MiB",

@@ -125,6 +125,12 @@ export const errorTable = {
     public: true,
     doc: "Too many fetches are waiting for an upstream. Stored content is still served.",
   },
+  offline: {
+    status: 503,
+    retryable: true,
+    public: true,
+    doc: "This Sluice is offline, by its configuration or an operator's word, and has not stored what was asked for. It asks nobody, and answers all that it has.",
+  },
   draining: {
     status: 503,
     retryable: true,

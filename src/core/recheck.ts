@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { isSluiceError } from "./errors.ts";
+import type { OfflineSwitch } from "./offline.ts";
 import type { BlobKey, Clock, ModuleStore, StoredUnverified, SumVerifier } from "./ports.ts";
 import { compareStored, type StoredSumsOptions } from "./stored-sums.ts";
 
@@ -8,6 +9,8 @@ export interface RecheckOptions extends StoredSumsOptions {
   readonly sums: Pick<SumVerifier, "recheck">;
   readonly clock: Clock;
   readonly intervalMs: number;
+  /** While it is on, nobody is asked. */
+  readonly offline?: OfflineSwitch | undefined;
 }
 
 export interface Recheck {
@@ -53,6 +56,7 @@ async function run({ intervalMs, ...options }: RecheckOptions, signal: AbortSign
   const { clock } = options;
   const restsUntil = new LRUCache<BlobKey, number>({ max: maxResting });
   for (let waitMs = firstAfterMs; await pause(clock, waitMs, signal); waitMs = intervalMs) {
+    if (options.offline?.isOffline === true) continue;
     const count: Count = { confirmed: 0, rejected: 0, left: 0 };
     const reason = await recheckAll({ ...options, restsUntil, count, signal });
     if (signal.aborted || count.confirmed + count.rejected + count.left === 0) continue;

@@ -9,8 +9,9 @@ import type { FetchContext, StoredFile } from "./ports.ts";
 import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
+import { offlineError, type OfflineSwitch } from "./offline.ts";
 import { PurgeTimes, selectKeys } from "./purge.ts";
-import { Records } from "./records.ts";
+import { type ChangingRequest, Records } from "./records.ts";
 import { waitUnlessAborted } from "./singleflight.ts";
 import { sha256Of } from "./small-files.ts";
 import { compareStored } from "./stored-sums.ts";
@@ -20,6 +21,8 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly ttlMs: number;
   readonly staleWhileRevalidateMs: number;
   readonly notFoundTtlMs: number;
+  /** While it is on, nothing is fetched, and what is stored is answered however old. Default: never. */
+  readonly offline?: OfflineSwitch | undefined;
   /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
   readonly clientWaitMs: number;
   /** Stored files that no checksum database has confirmed are compared before they are served. Without it they are served. */
@@ -134,6 +137,10 @@ export class Resolver {
         return answerFile(file, "hit");
       }
     }
+    if (this.#options.offline?.isOffline === true) {
+      if (isFile(request)) throw offlineError(blobKey(request));
+      return this.#answerOffline(request);
+    }
     return this.#knowing(request, () =>
       isFile(request) ? this.#files.fetch(request, client) : this.#records.fetch(request, client),
     );
@@ -172,6 +179,14 @@ export class Resolver {
       if (startedAt > this.#purgedMissing.last(request)) this.#negatives.remember(key, error.message);
       throw error;
     }
+  }
+
+  async #answerOffline(request: ChangingRequest): Promise<Answer> {
+    const stored = await this.#records.stored(request);
+    // A list that nobody asked for yet is what is here of the module.
+    const answer = stored ?? (request.kind === "list" ? await this.#storedVersions(request) : undefined);
+    if (answer === undefined) throw offlineError(blobKey(request));
+    return answer;
   }
 
   async #resolveStored(request: ModuleRequest, client: string): Promise<Answer> {

@@ -43,6 +43,7 @@ const notTheirs: ReadonlySet<ErrorCode> = new Set([
   "cancelled",
   "draining",
   "overloaded",
+  "offline",
   "internal",
   "storage_failed",
   "unverified",

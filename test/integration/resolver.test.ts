@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../src/core/answer.ts";
 import { checksumMismatch } from "../../src/core/checksum-mismatch.ts";
 import { SluiceError } from "../../src/core/errors.ts";
+import { OfflineSwitch } from "../../src/core/offline.ts";
 import type { ModuleStore, SumFile, SumVerdict, ZipVerifier } from "../../src/core/ports.ts";
 import { Resolver, type ResolverOptions } from "../../src/core/resolve.ts";
 import { sha256Of } from "../../src/core/small-files.ts";
@@ -12,6 +13,7 @@ import { parseRequest } from "../../src/protocol/goproxy/index.ts";
 import { hashGoMod } from "../../src/protocol/zip/index.ts";
 import { openDataFolder } from "../../src/storage/data-folder.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
+import { failureOf } from "../support/source-harness.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createScriptedSource, type ScriptedSource } from "../support/scripted-source.ts";
 
@@ -334,5 +336,54 @@ describe("what a source may not send", () => {
   test("a go.mod that today's parser refuses is kept if it names a module, as its hash stands in go.sum files", async () => {
     source.answers.set("example.com/m/@v/v1.0.0.mod", "module example.com/m\nrequire (\n");
     expect((await get("example.com/m/@v/v1.0.0.mod"))[0]).toBe("miss");
+  });
+});
+
+describe("offline", () => {
+  const mod = "example.com/m/@v/v1.0.0.mod";
+  const text = "module example.com/m\n";
+  let offline: OfflineSwitch;
+  beforeEach(() => {
+    offline = new OfflineSwitch(false);
+    resolver = createResolver({ offline });
+  });
+
+  test("what is stored is answered however old, and no source is asked", async () => {
+    source.answers.set(list, "v1.0.0\n").set(mod, text);
+    await get(list);
+    await get(mod);
+    offline.turn(true);
+    await clock.advance(365 * 24 * 60 * minute);
+    source.asked.length = 0;
+    expect([await get(list), await get(mod)]).toEqual([
+      ["stale", "v1.0.0\n"],
+      ["hit", text],
+    ]);
+    expect(source.asked).toEqual([]);
+  });
+
+  test("a list that nobody asked for has the stored versions", async () => {
+    source.answers.set(mod, text);
+    await get(mod);
+    offline.turn(true);
+    expect(await get(list)).toEqual(["hit", "v1.0.0\n"]);
+  });
+
+  test.each([list, mod, latest, branch])(
+    "%s that is not stored is no 404, also where it was one a moment ago",
+    async (path) => {
+      expect((await failureOf(get(path))).code).toBe("not_found");
+      offline.turn(true);
+      const failure = await failureOf(get(path));
+      expect([failure.code, failure.message]).toEqual(["offline", expect.stringContaining("is offline")]);
+    },
+  );
+
+  test("online again, what was not stored is asked for", async () => {
+    offline.turn(true);
+    await failureOf(get(mod));
+    source.answers.set(mod, text);
+    offline.turn(false);
+    expect(await get(mod)).toEqual(["miss", text]);
   });
 });

@@ -24,6 +24,8 @@ export interface SluiceSettings {
   readonly sumdb?: string;
   /** GOSUMDB of the Sluice. Default: the public log, past all proxies. */
   readonly database?: string;
+  /** Further arguments of the command line. */
+  readonly args?: readonly string[];
 }
 
 /** A company: public modules with a public log, a private repository, and a Sluice with a log of its own in front of them. */
@@ -77,7 +79,7 @@ export async function createSumScene(): Promise<SumScene> {
     repo,
     dataDir,
     stopSluice,
-    async startSluice({ sumdb = "", database = log.gosumdb } = {}) {
+    async startSluice({ sumdb = "", database = log.gosumdb, args = [] } = {}) {
       await stopSluice();
       const file = join(folder, "sluice.toml");
       await writeFile(
@@ -98,7 +100,11 @@ ${sumdb}
 refs_ttl = "0s"
 `,
       );
-      sluice = await startSluiceProcess({ upstream: `${upstream.url},direct`, dataDir, args: ["--config", file] });
+      sluice = await startSluiceProcess({
+        upstream: `${upstream.url},direct`,
+        dataDir,
+        args: ["--config", file, ...args],
+      });
       return sluice;
     },
     async createDeveloper(env) {

@@ -33,6 +33,8 @@ const advice: Readonly<Record<ErrorCode, string>> = {
     "Set `GOSUMDB` of the client to Sluice's own log (`sluice sumdb` prints the line), or `GONOSUMDB` to the private modules.",
   loop: "Take Sluice's own address, and that of the front end before it, out of `upstream.chain` (or `GOPROXY` of its environment).",
   overloaded: "Try again. If it stays, the upstream is too slow for the demand, or `upstream.concurrency` too low.",
+  offline:
+    "Put Sluice online again, where it was taken offline on purpose: take out `fetch.offline` or `--offline`, or turn the switch.",
   draining: "Try again; a front end should ask another node until `/readyz` answers 200.",
   storage_failed: "Free disk space, or make the folder of `store.data_dir` writable.",
   cancelled: "Nothing: nobody is left who waits for the answer. It only stands in logs and metrics.",

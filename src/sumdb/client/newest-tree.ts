@@ -128,6 +128,7 @@ function isUnavailable(error: unknown): boolean {
     "upstream_refused",
     "upstream_invalid",
     "overloaded",
+    "offline",
     "loop",
     "cancelled",
   );
