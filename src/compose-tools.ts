@@ -5,6 +5,7 @@ import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { SumStore } from "./core/ports.ts";
 import { createEgress } from "./net/egress.ts";
+import type { HttpClient } from "./net/http.ts";
 import { createHttpClient } from "./net/http-client.ts";
 import { loadTrust } from "./net/trust.ts";
 import { readUnverified } from "./storage/ledger/unverified.ts";
@@ -14,6 +15,13 @@ import manifest from "../package.json" with { type: "json" };
 
 /** Reads a checksum database from its address, with the forward proxies and authorities of the environment. */
 export async function withLogReader<T>(url: URL, work: (log: LogReader) => Promise<T>): Promise<T> {
+  return withHttpClient((http) =>
+    work(createLogReader({ url, http, clock: systemClock, signal: new AbortController().signal })),
+  );
+}
+
+/** Asks others, with the forward proxies and authorities of the environment. */
+export async function withHttpClient<T>(work: (http: HttpClient) => Promise<T>): Promise<T> {
   const http = createHttpClient({
     ca: loadTrust({ env: process.env }).certificates,
     egress: createEgress(process.env),
@@ -21,7 +29,7 @@ export async function withLogReader<T>(url: URL, work: (log: LogReader) => Promi
     instanceId: randomBytes(6).toString("hex"),
   });
   try {
-    return await work(createLogReader({ url, http, clock: systemClock, signal: new AbortController().signal }));
+    return await work(http);
   } finally {
     await http.close();
   }

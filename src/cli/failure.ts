@@ -17,6 +17,8 @@ export function explainFailure(error: unknown): Failure {
 
 /** Of these the message says what to do. */
 const explained: ReadonlySet<ErrorCode> = new Set([
+  "bad_request",
+  "unauthorized",
   "config_invalid",
   "integrity",
   "not_found",

@@ -3,6 +3,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { printConfig } from "../config/index.ts";
 import { formatListen } from "./banner.ts";
 import { addConfigOptions, configOf } from "./config-options.ts";
+import { addOperatorCommands } from "./operator/commands.ts";
 import { serve } from "./serve.ts";
 import { addStoreCommands } from "./store/commands.ts";
 import { addSumdbCommands } from "./sumdb/commands.ts";
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     });
 
   addStoreCommands(program);
+  addOperatorCommands(program);
   addSumdbCommands(program);
 
   program

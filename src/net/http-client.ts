@@ -155,6 +155,7 @@ async function send(
       origin,
       path,
       method: request.method ?? "GET",
+      body: request.body ?? null,
       headers: {
         ...client.baseHeaders,
         "accept-encoding": takesGzip(request) ? "gzip" : "identity",

@@ -1,8 +1,10 @@
 /** One outbound request. */
 export interface HttpRequest {
   readonly url: URL;
-  /** Default GET. A POST has no body, and its redirects are answers. */
+  /** Default GET. Redirects of a POST are answers. */
   readonly method?: "GET" | "POST" | undefined;
+  /** Of a POST. Default: none. */
+  readonly body?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as Basic authorization, and only to the origin of `url`: a redirect to another origin does not get it. */
   readonly credentials?: { readonly username: string; readonly password: string } | undefined;

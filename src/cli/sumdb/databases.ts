@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { ProtocolError } from "../../protocol/error.ts";
@@ -9,6 +8,7 @@ import {
   parseGosumdb,
   parseVerifierKey,
 } from "../../protocol/sumdb/index.ts";
+import { localUrl } from "../local-url.ts";
 import { readLogKeys } from "../../sumdb/log/keys.ts";
 
 /** A checksum database, as this machine's configuration knows it or the command line says. */
@@ -46,21 +46,6 @@ export async function databasesOf({ sumdb }: Config): Promise<Databases> {
 export function privatePatterns({ upstream, privateModules, sumdb }: Config): string {
   const patterns = [upstream.private, privateModules.patterns, sumdb.noVerify].flatMap((list) => list.split(","));
   return [...new Set(patterns)].filter((pattern) => pattern !== "" && pattern !== "none").join(",");
-}
-
-/** Where this machine reaches the Sluice of this configuration. */
-export function localUrl(config: Config): string {
-  return urlOf(config, "127.0.0.1");
-}
-
-/** Where those who it listens for reach it: other machines, too, when it listens on all addresses. */
-export function clientUrl(config: Config): string {
-  return urlOf(config, hostname());
-}
-
-function urlOf({ server: { listen, basePath } }: Config, everywhere: string): string {
-  const host = ["", "0.0.0.0", "::"].includes(listen.host) ? everywhere : listen.host;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${listen.port}${basePath}`;
 }
 
 /**

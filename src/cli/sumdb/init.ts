@@ -5,7 +5,8 @@ import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { generateKey, parseGosumdb } from "../../protocol/sumdb/index.ts";
-import { type Databases, databasesOf, clientUrl } from "./databases.ts";
+import { clientUrl } from "../local-url.ts";
+import { type Databases, databasesOf } from "./databases.ts";
 
 export interface InitOptions {
   /** Of the log. Default: that of the keys there are, else this machine's name. */

@@ -1,6 +1,7 @@
 import type { Config } from "../../config/index.ts";
 import { goDefaultSumdb } from "../../config/defaults.ts";
-import { type Databases, clientUrl, databasesOf, privatePatterns } from "./databases.ts";
+import { clientUrl } from "../local-url.ts";
+import { type Databases, databasesOf, privatePatterns } from "./databases.ts";
 
 /** Which checksum database go commands should be told to ask, by the configuration in force, and why; with lines to paste. */
 export async function describeSetups(config: Config): Promise<string> {

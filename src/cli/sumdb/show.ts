@@ -8,7 +8,8 @@ import { createPrivateRules } from "../../sources/private.ts";
 import { countOf } from "../../sumdb/audit/finding.ts";
 import { lookUpProven } from "../../sumdb/audit/proven-record.ts";
 import { signersOf } from "../../sumdb/audit/signed-tree.ts";
-import { type Database, databasesOf, findDatabase, localUrl, privatePatterns } from "./databases.ts";
+import { localUrl } from "../local-url.ts";
+import { type Database, databasesOf, findDatabase, privatePatterns } from "./databases.ts";
 import { addressOf } from "./address.ts";
 
 export interface ShowOptions {

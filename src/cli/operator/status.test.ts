@@ -1,0 +1,42 @@
+import { expect, it } from "vitest";
+import { formatStatus } from "./status.ts";
+
+const status: Parameters<typeof formatStatus>[0] = {
+  version: "1.2.3",
+  url: "http://127.0.0.1:3000",
+  uptimeSeconds: 0,
+  isDraining: false,
+  chain: "https://a.example,direct",
+  fetching: 2,
+  parts: [
+    { part: "store /data", state: "ok", detail: "can be read and written", isNeeded: true },
+    { part: "upstream https://a.example", state: "degraded", detail: "slow", isNeeded: false },
+  ],
+};
+
+it("reads as a table", () => {
+  expect(formatStatus(status)).toBe(`Sluice 1.2.3 at http://127.0.0.1:3000
+
+  state     serving
+  up for    0 s
+  chain     https://a.example,direct
+  fetching  2
+
+Parts
+  ok        store /data                 can be read and written
+  degraded  upstream https://a.example  slow
+`);
+});
+
+it.each([
+  [59, "59 s"],
+  [61, "1 min 1 s"],
+  [3600, "1 h 0 min"],
+  [90_061, "1 d 1 h"],
+])("tells %d seconds as %s", (uptimeSeconds, text) => {
+  expect(formatStatus({ ...status, uptimeSeconds })).toContain(`up for    ${text}\n`);
+});
+
+it("says first why it should get no traffic", () => {
+  expect(formatStatus({ ...status, isDraining: true })).toContain("state     not ready: this node is shutting down\n");
+});

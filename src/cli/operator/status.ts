@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { readinessOf } from "../../server/readiness.ts";
+import { askSluice, type Place } from "./client.ts";
+
+const partSchema = z.object({
+  part: z.string(),
+  state: z.enum(["ok", "degraded", "down"]),
+  detail: z.string(),
+  isNeeded: z.boolean(),
+});
+
+const statusSchema = z.object({
+  version: z.string(),
+  url: z.string(),
+  uptimeSeconds: z.number(),
+  isDraining: z.boolean(),
+  chain: z.string(),
+  fetching: z.int(),
+  parts: z.array(partSchema),
+});
+
+type Status = z.infer<typeof statusSchema>;
+
+/** `sluice status`: what to print, and whether that Sluice should get traffic. */
+export async function showStatus(
+  place: Place,
+  { json }: { readonly json: boolean },
+): Promise<{ readonly text: string; readonly isReady: boolean }> {
+  const answer = await askSluice(place, "status");
+  const status = statusSchema.parse(answer);
+  const { isReady } = readinessOf(status.parts, status);
+  return { text: json ? `${JSON.stringify(answer, undefined, 2)}\n` : formatStatus(status), isReady };
+}
+
+export function formatStatus(status: Status): string {
+  const { problem } = readinessOf(status.parts, status);
+  const facts = [
+    ["state", problem === undefined ? "serving" : `not ready: ${problem}`],
+    ["up for", formatTime(status.uptimeSeconds)],
+    ["chain", status.chain],
+    ["fetching", String(status.fetching)],
+  ];
+  const parts = status.parts.map(({ state, part, detail }) => [state, part, detail]);
+  return `Sluice ${status.version} at ${status.url}\n\n${columns(facts)}\n\nParts\n${columns(parts)}\n`;
+}
+
+/** The last cell of a row may be of any length. */
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
+  return rows
+    .map((row) => `  ${row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join("  ")}`.trimEnd())
+    .join("\n");
+}
+
+/** The two largest units. */
+function formatTime(seconds: number): string {
+  const units = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [Math.floor(seconds) % 60, "s"],
+  ] as const;
+  const first = units.findIndex(([amount]) => amount > 0);
+  return units
+    .slice(first < 0 ? -1 : first)
+    .slice(0, 2)
+    .map(([amount, unit]) => `${amount} ${unit}`)
+    .join(" ");
+}
