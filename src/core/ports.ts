@@ -564,7 +564,14 @@ export type SluiceEvent =
       /** So many things are not remembered as missing any more. */
       readonly missing: number;
     }
-  | { readonly type: "upstream_queue"; readonly upstream: string; readonly running: number; readonly waiting: number };
+  | {
+      readonly type: "upstream_queue";
+      readonly upstream: string;
+      readonly running: number;
+      readonly waiting: number;
+      /** Requests that may be under way at the same time now. */
+      readonly limit: number;
+    };
 
 export interface Events {
   emit(event: SluiceEvent): void;

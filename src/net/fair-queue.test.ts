@@ -174,3 +174,29 @@ function failureOf(promise: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+test("a limit that falls lets nobody in until enough have left, and one that grows lets in more than one", async () => {
+  let concurrency = 3;
+  const queue = createFairQueue({
+    clock: createManualClock(),
+    name: "upstream",
+    concurrency: () => concurrency,
+    maxWaiting: 10,
+    maxWaitMs: 60_000,
+  });
+  const { signal } = new AbortController();
+  const tasks = Array.from({ length: 8 }, () => Promise.withResolvers<void>());
+  const ended = tasks.map(({ promise }) => queue.run("client", signal, () => promise));
+  const finish = async (index: number): Promise<number> => {
+    tasks[index]?.resolve();
+    await ended[index];
+    return queue.running;
+  };
+  expect(queue.running).toBe(3);
+  concurrency = 1;
+  expect([await finish(0), await finish(1), await finish(2)]).toEqual([2, 1, 1]);
+  concurrency = 4;
+  expect([await finish(3), queue.waiting]).toEqual([4, 0]);
+  for (const { resolve } of tasks) resolve();
+  await Promise.all(ended);
+});

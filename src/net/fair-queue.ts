@@ -6,13 +6,13 @@ export interface FairQueueOptions {
   readonly clock: Clock;
   /** What is waited for, for messages and metrics: the upstream's printable name. */
   readonly name: string;
-  /** Tasks under way at the same time. */
-  readonly concurrency: number;
+  /** Tasks under way at the same time, where that changes as it is now: it is asked whenever one begins or ends. */
+  readonly concurrency: number | (() => number);
   /** Tasks that may wait. */
   readonly maxWaiting: number;
   /** How long one may wait. */
   readonly maxWaitMs: number;
-  readonly onChange?: (queue: Pick<FairQueue, "running" | "waiting">) => void;
+  readonly onChange?: (queue: Pick<FairQueue, "running" | "waiting" | "limit">) => void;
 }
 
 /** Bounded concurrency for one upstream. Who waits takes turns with all other clients, whatever their number of waiting tasks. */
@@ -21,6 +21,8 @@ export interface FairQueue {
   run<T>(client: string, signal: AbortSignal, task: () => Promise<T>): Promise<T>;
   readonly running: number;
   readonly waiting: number;
+  /** Tasks that may be under way now. */
+  readonly limit: number;
 }
 
 interface Waiter {
@@ -31,6 +33,7 @@ interface Waiter {
 
 export function createFairQueue(options: FairQueueOptions): FairQueue {
   const { clock, name, concurrency, maxWaiting, maxWaitMs } = options;
+  const limit = typeof concurrency === "number" ? () => concurrency : concurrency;
   // Both in order of insertion: the first client is the next whose turn it is, its first waiter the next to go.
   const lines = new Map<string, Set<Waiter>>();
   let running = 0;
@@ -41,7 +44,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   const queue: FairQueue = {
     async run(client, signal, task) {
       if (signal.aborted) throw givenUp(signal, name);
-      if (running < concurrency) running += 1;
+      if (running < limit()) running += 1;
       else await turnOf(client, signal);
       options.onChange?.(queue);
       const startedAt = clock.now();
@@ -57,6 +60,9 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
     },
     get waiting() {
       return waiting;
+    },
+    get limit() {
+      return limit();
     },
   };
   return queue;
@@ -96,9 +102,13 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
 
   /** Its place goes straight to the next in line, so that no newcomer can slip in between. */
   function leave(): void {
-    const next = takeNext();
-    if (next === undefined) running -= 1;
-    else next.admit();
+    running -= 1;
+    while (running < limit()) {
+      const next = takeNext();
+      if (next === undefined) break;
+      running += 1;
+      next.admit();
+    }
     options.onChange?.(queue);
   }
 
@@ -143,7 +153,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   }
 
   function overloaded(why: string): SluiceError {
-    const seconds = Math.ceil(((waiting / concurrency) * averageMs) / 1000);
+    const seconds = Math.ceil(((waiting / limit()) * averageMs) / 1000);
     return new SluiceError("overloaded", `${name}: ${why}. Stored modules are still served; ask again later.`, {
       retryAfterSeconds: Math.min(Math.max(seconds, 1), 60),
       details: { upstream: name, running, waiting },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createRetryBudget } from "./retry-budget.ts";
+import { createRetryBudget, withinBudget } from "./retry-budget.ts";
 
 function takeAll(budget: { take(): boolean }): number {
   let taken = 0;
@@ -37,4 +37,15 @@ test("no more is saved up than the capacity", () => {
   now += 1_000_000;
   for (let index = 0; index < 100; index++) budget.succeeded();
   expect(takeAll(budget)).toBe(3);
+});
+
+test("a retry within another budget costs both, and none when one of them has none left", () => {
+  const options = { capacity: 10, perSecond: 0 };
+  const clock = { now: () => 0 };
+  const [first, second, shared] = [5, 20, 10].map((capacity) => createRetryBudget(clock, { ...options, capacity }));
+  if (first === undefined || second === undefined || shared === undefined) throw new Error("unreachable");
+  const [one, other] = [withinBudget(first, shared), withinBudget(second, shared)];
+  expect([one.left, takeAll(one), takeAll(other), second.left]).toEqual([5, 5, 5, 15]);
+  one.succeeded();
+  expect([first.left, shared.left, other.left]).toEqual([1, 1, 1]);
 });

@@ -10,6 +10,20 @@ export interface RetryBudget {
   readonly left: number;
 }
 
+/** One budget within another, such as an upstream's within the process's: a retry costs both. */
+export function withinBudget(own: RetryBudget, shared: RetryBudget): RetryBudget {
+  return {
+    succeeded() {
+      own.succeeded();
+      shared.succeeded();
+    },
+    take: () => shared.left >= 1 && own.take() && shared.take(),
+    get left() {
+      return Math.min(own.left, shared.left);
+    },
+  };
+}
+
 export interface RetryBudgetOptions {
   /** Retries that every success earns. Default 1: with half of all requests failing, there is still one for each failure. */
   readonly perSuccess?: number;

@@ -89,6 +89,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["upstream", "state"],
       registers: [registry],
     }),
+    upstreamLimit: new Gauge({
+      name: "sluice_upstream_concurrency_limit",
+      help: "Requests that may be under way at an upstream now; less than configured while it has too much to do or is just back.",
+      labelNames: ["upstream"],
+      registers: [registry],
+    }),
     upstreamChanges: new Counter({
       name: "sluice_upstream_state_changes_total",
       help: "How often an upstream became ok, degraded or down. What it is now is in sluice_part_state.",
@@ -285,6 +291,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.configReloads.labels("refused").inc();
       return;
     case "upstream_queue":
+      metrics.upstreamLimit.labels(event.upstream).set(event.limit);
       metrics.upstreamQueue.labels(event.upstream, "running").set(event.running);
       metrics.upstreamQueue.labels(event.upstream, "waiting").set(event.waiting);
   }

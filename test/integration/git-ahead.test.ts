@@ -114,6 +114,7 @@ describe.skipIf(lacks("git"))("versions that nobody asked for yet", () => {
     const fullQueue: FairQueue = {
       running: 2,
       waiting: 1,
+      limit: 2,
       run(_, signal) {
         waiting.resolve();
         return new Promise((__, reject) => signal.addEventListener("abort", () => reject(signal.reason)));

@@ -146,7 +146,13 @@ describe("the queue", () => {
     await using _opened = opened;
     const fetches = paths.map((path) => fetchBytes(opened.source, path));
     await upstream.arrived(/./, 3);
-    expect(opened.events.at(-1)).toEqual({ type: "upstream_queue", upstream: upstream.url, running: 3, waiting: 5 });
+    expect(opened.events.at(-1)).toEqual({
+      type: "upstream_queue",
+      upstream: upstream.url,
+      running: 3,
+      waiting: 5,
+      limit: 3,
+    });
     release();
     await Promise.all(fetches);
     const queue = opened.events.filter((event) => event.type === "upstream_queue");

@@ -51,7 +51,7 @@ describe("an upstream that is down", () => {
     await clock.advance(800);
     expect(await asked).toBe("ready");
     send();
-    expect(health.condition.state).toBe("ok");
+    expect(health.condition.state).not.toBe("down");
     expect(await ask()).toBe("ready");
   });
 
@@ -150,7 +150,23 @@ describe("what operators are told", () => {
     for (let trial = 0; trial < 3; trial++) send(refused);
     await clock.advance(2000);
     send();
-    expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "ok"]);
+    expect(health.part).toMatchObject({
+      state: "degraded",
+      detail: "asked for 9 files at a time instead of 64, and for more with each answer, as it was down",
+    });
+    for (let answer = 0; answer < 60; answer++) send();
+    expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "degraded", "ok"]);
+  });
+
+  test("an upstream that has too much to do", () => {
+    const { clock, health, send } = open({ concurrency: 10, minConcurrency: 4 });
+    for (let time = 0; time < 3; time++)
+      send(new SluiceError("upstream_failed", "answered 429", { details: { status: 429 } }));
+    expect([health.concurrency, health.part]).toMatchObject([
+      4,
+      { state: "degraded", detail: "asked for 4 files at a time instead of 10, as it said that it has too much to do" },
+    ]);
+    return clock.advance(300_000).then(() => expect(health.condition.state).toBe("ok"));
   });
 
   test("an upstream that fails often, until it does so rarely", () => {

@@ -4,6 +4,7 @@ import type { Clock, Events, SourceCondition } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { isPermanent } from "../../net/transport-error.ts";
 import { type BreakerRules, createBreaker, type Outage, type Pass } from "./breaker.ts";
+import { createConcurrencyLimit } from "./concurrency-limit.ts";
 import { createLatency } from "./latency.ts";
 import { createOutcomeWindow } from "./outcome-window.ts";
 
@@ -16,6 +17,9 @@ export interface UpstreamHealthOptions {
   readonly patienceMs?: number | undefined;
   /** Requests that may wait so. Default 10 000. */
   readonly maxWaiting?: number | undefined;
+  /** Requests under way at the most, and the least that this is brought down to. Default 64, and an eighth of it. */
+  readonly concurrency?: number | undefined;
+  readonly minConcurrency?: number | undefined;
   readonly rules?: Partial<BreakerRules> | undefined;
   /** At least 0 and below 1. */
   readonly random?: (() => number) | undefined;
@@ -44,6 +48,8 @@ export interface UpstreamHealth {
   ready(asker: Asker): Promise<void>;
   /** Undefined when none may be sent now: `ready` says when. */
   send(): SentRequest | undefined;
+  /** Requests that may be under way now. */
+  readonly concurrency: number;
   readonly condition: SourceCondition;
   readonly part: PartHealth;
   close(): void;
@@ -62,11 +68,28 @@ const flakyMin = 20;
 const slowFrom = 5;
 const slowUntil = 2.5;
 
+const limitReasons = {
+  overload: "as it said that it has too much to do",
+  outage: "and for more with each answer, as it was down",
+};
+
 export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHealth {
   const { name, clock, events, patienceMs = 30_000, maxWaiting = 10_000 } = options;
   const latency = createLatency(clock);
   const outcomes = createOutcomeWindow(clock, flakyWindow);
-  const breaker = createBreaker({ clock, rules: options.rules, random: options.random, onChange: () => report() });
+  const limit = createConcurrencyLimit({ clock, max: options.concurrency ?? 64, min: options.minConcurrency });
+  const breaker = createBreaker({
+    clock,
+    rules: options.rules,
+    random: options.random,
+    onChange(state) {
+      if (state === "closed") {
+        limit.restart();
+        outcomes.clear();
+      }
+      report();
+    },
+  });
   let waiting = 0;
   let isFlaky = false;
   let isSlow = false;
@@ -88,22 +111,37 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
       const pass = breaker.enter();
       return pass === undefined ? undefined : follow(pass);
     },
+    get concurrency() {
+      return limit.now;
+    },
     get condition() {
+      judge();
       return { state: state(), firstByteMs: latency.firstByteMs };
     },
     get part() {
+      judge();
       return { part: `upstream ${name}`, state: state(), detail: detail(), isNeeded: false };
     },
     close: () => breaker.close(),
   };
 
   function follow(pass: Pass): SentRequest {
+    const sentAt = clock.now();
+    let isSettled = false;
     return {
       answered(firstByteMs) {
+        if (isSettled) return;
+        isSettled = true;
         if (firstByteMs !== undefined) latency.add(firstByteMs);
         pass.answered();
+        limit.answered();
       },
-      failed: (error) => pass.failed(error),
+      failed(error) {
+        if (isSettled) return;
+        isSettled = true;
+        pass.failed(error);
+        limit.failed(error, sentAt);
+      },
       end(isGood) {
         pass.end();
         if (isGood === undefined) return;
@@ -154,7 +192,7 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
 
   function state(): PartHealth["state"] {
     if (breaker.outage !== undefined) return "down";
-    return isFlaky || isSlow ? "degraded" : "ok";
+    return isFlaky || isSlow || limit.now <= limit.max / 2 ? "degraded" : "ok";
   }
 
   function detail(): string {
@@ -162,6 +200,10 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
     const told: string[] = [];
     const { size, failures } = outcomes;
     if (isFlaky) told.push(`${failures} of the last ${size} requests failed and are tried again`);
+    if (limit.now < limit.max)
+      told.push(
+        `asked for ${limit.now} files at a time instead of ${limit.max}, ${limitReasons[limit.reason ?? "overload"]}`,
+      );
     const { firstByteMs } = latency;
     if (firstByteMs !== undefined) {
       const slow = isSlow ? `, ${Math.round(latency.slowdown)} times as late as usual` : "";

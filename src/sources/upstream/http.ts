@@ -26,14 +26,16 @@ export interface UpstreamSourceOptions {
   /** Statuses besides 404 and 410 by which this upstream says "does not exist". */
   readonly notFoundStatus?: readonly number[] | undefined;
   /** Requests under way at the same time, and those that may wait. Default 64, 10 000, and 2 minutes. */
-  readonly queue?: Partial<Pick<FairQueueOptions, "concurrency" | "maxWaiting" | "maxWaitMs">> | undefined;
+  readonly queue?:
+    | (Partial<Pick<FairQueueOptions, "maxWaiting" | "maxWaitMs">> & { readonly concurrency?: number })
+    | undefined;
   /** See `withRetry` for what is not given. */
   readonly retry?: Pick<RetryOptions, "attempts" | "baseMs" | "capMs" | "maxRetryAfterSeconds" | "random"> | undefined;
   /** How long failures before the body are tried again, counted from the first attempt. Default 60 s. */
   readonly patienceMs?: number | undefined;
   /** Shared between the entries of one server, if there are several. Default: an own one. */
   readonly budget?: RetryBudget | undefined;
-  /** What is known of it. The source closes it. Default: an own one. */
+  /** What is known of it, and with that how many requests may be under way. The source closes it. Default: an own one. */
   readonly health?: UpstreamHealth | undefined;
   /** Bytes, by kind of file, where it is not what `defaultMaxBytes` says. */
   readonly maxBytes?: Partial<Record<ModuleRequest["kind"], number>> | undefined;
@@ -61,15 +63,17 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   const budget = options.budget ?? createRetryBudget(clock);
   const maxBytes = { ...defaultMaxBytes, ...options.maxBytes };
   const credentials = options.credentials?.reveal();
-  const health = options.health ?? createUpstreamHealth({ name, clock, events });
+  const health =
+    options.health ?? createUpstreamHealth({ name, clock, events, concurrency: options.queue?.concurrency });
   const queue = createFairQueue({
-    concurrency: 64,
     maxWaiting: 10_000,
     maxWaitMs: 120_000,
     ...options.queue,
+    concurrency: () => health.concurrency,
     clock,
     name,
-    onChange: ({ running, waiting }) => events.emit({ type: "upstream_queue", upstream: name, running, waiting }),
+    onChange: ({ running, waiting, limit }) =>
+      events.emit({ type: "upstream_queue", upstream: name, running, waiting, limit }),
   });
 
   return {

@@ -70,7 +70,8 @@ export function createLogTransport(options: LogTransportOptions): LogTransport {
     ...options.queue,
     clock,
     name,
-    onChange: ({ running, waiting }) => events.emit({ type: "upstream_queue", upstream: name, running, waiting }),
+    onChange: ({ running, waiting, limit }) =>
+      events.emit({ type: "upstream_queue", upstream: name, running, waiting, limit }),
   });
   const routes = createRoutes({
     ...options,
