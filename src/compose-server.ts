@@ -13,6 +13,7 @@ import { createProtocolHandler } from "./server/protocol-handler.ts";
 import { readinessOf } from "./server/readiness.ts";
 import { createRequestIds } from "./server/request-id.ts";
 import { createSumdbHandler } from "./server/sumdb-handler.ts";
+import { composeAccess } from "./compose-access.ts";
 import { hotShare, type Node } from "./compose-node.ts";
 
 interface HandlerParts {
@@ -25,7 +26,7 @@ interface HandlerParts {
 }
 
 /** Builds everything between the resolver and the socket. */
-export function composeHandlers(config: Config, parts: HandlerParts): Handlers {
+export function composeHandlers(config: Config, parts: HandlerParts): Handlers & { close(): void } {
   const { basePath, maxUrlBytes, keepAliveTimeoutMs } = config.server;
   const { store, log, metrics, instanceId, version } = parts.node;
   const nextRequestId = createRequestIds();
@@ -47,7 +48,8 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers {
     notFoundTtlMs: config.freshness.notFoundMs,
     viaName: `sluice-${instanceId}`,
   };
-  const protocol = createProtocolHandler({ ...exchange, resolver: parts.resolver });
+  const { access, gate, close } = composeAccess(config, { exchange });
+  const protocol = createProtocolHandler({ ...exchange, access, resolver: parts.resolver });
   const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
   const operator = createOperatorHandler({
     registry: metrics.registry,
@@ -56,7 +58,7 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers {
     api: parts.api,
     readiness: async () => readinessOf(await parts.node.health(), parts.node.state),
   });
-  return { operator, protocol, sumdb, hot, basePath };
+  return { operator, protocol, sumdb, hot, gate, basePath, close };
 }
 
 /** Fails with Node's own listen error. */

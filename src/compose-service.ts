@@ -114,6 +114,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     },
     async close() {
       operator.close();
+      handlers.close();
       await recheck?.close();
       await sumdb.close();
       await source.close();

@@ -14,7 +14,7 @@ export type Report = (
 ) => void;
 
 /** What one value's schema cannot tell: grammars of Go, and settings that must fit each other. */
-export function checkSettings({ server, upstream }: Settings, report: Report): void {
+export function checkSettings({ server, upstream, access, limits }: Settings, report: Report): void {
   if (server.maxUrlBytes >= server.maxHeaderBytes) {
     report(
       "server.max_url_bytes",
@@ -25,9 +25,21 @@ export function checkSettings({ server, upstream }: Settings, report: Report): v
     );
   }
   checkPatterns("upstream.private", upstream.private, report);
+  checkPatterns("access.allow_modules", access.allowModules, report);
+  checkPatterns("access.deny_modules", access.denyModules, report);
+  checkBurst(limits, report);
   if (upstream.noProxy !== upstream.private) checkPatterns("upstream.no_proxy", upstream.noProxy, report);
   const chain = checkChain(upstream.chain, report);
   if (chain !== undefined) checkOverrides(upstream.overrides, chain, report);
+}
+
+function checkBurst({ requestsPerSecond, burst }: Settings["limits"], report: Report): void {
+  if (burst === 0 || burst >= requestsPerSecond) return;
+  report(
+    "limits.burst",
+    `is less than requests_per_second (${requestsPerSecond}), which then cannot be reached; write at least that, or leave it out`,
+    { value: burst },
+  );
 }
 
 /** The chain as it may be printed. */

@@ -24,6 +24,8 @@ it("shows every value with its origin", () => {
     "[git]",
     "[sumdb]",
     'no_verify = "corp.example.com"  # env GOPRIVATE',
+    "[access]",
+    "[limits]",
     "[admin]",
     "[log]",
   ]);

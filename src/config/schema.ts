@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Secret } from "../core/secret.ts";
 import type { PrivateModules } from "./private.ts";
+import { accessSchema } from "./access-schema.ts";
 import { adminSchema } from "./admin-schema.ts";
+import { limitsSchema } from "./limits-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import { sumdbSchema } from "./sumdb-schema.ts";
 import { type Override, upstreamSchema } from "./upstream-schema.ts";
@@ -263,6 +265,8 @@ export const configSchema = z.object({
     }),
   }),
   sumdb: sumdbSchema,
+  access: accessSchema,
+  limits: limitsSchema,
   admin: adminSchema,
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {

@@ -71,6 +71,18 @@ export const errorTable = {
     public: true,
     doc: "A request to Sluice's own API (`/-/`) needs `Authorization: Bearer <token>` with the token of `[admin]`.",
   },
+  denied: {
+    status: 403,
+    retryable: false,
+    public: true,
+    doc: "The client's network, or the module, is not allowed by `[access]`. The message names the rule and whom to ask.",
+  },
+  rate_limited: {
+    status: 429,
+    retryable: true,
+    public: true,
+    doc: "The client asks for more than `[limits]` gives to one.",
+  },
   upstream_failed: {
     status: 502,
     retryable: true,

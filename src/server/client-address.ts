@@ -1,5 +1,6 @@
-import { BlockList, isIP, isIPv6 } from "node:net";
 import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { createAddressRanges } from "../policy/address-ranges.ts";
 
 /** Tells who a request came from. */
 export type ClientAddress = (request: AddressedRequest) => string;
@@ -15,14 +16,7 @@ type AddressedRequest = Pick<IncomingMessage, "headers"> & {
  */
 export function createClientAddress(trustedProxies: readonly string[]): ClientAddress {
   if (trustedProxies.length === 0) return peerAddress;
-  const trusted = new BlockList();
-  for (const range of trustedProxies) {
-    const [address = "", bits] = range.split("/");
-    const family = isIPv6(address) ? "ipv6" : "ipv4";
-    trusted.addSubnet(address, bits === undefined ? (family === "ipv6" ? 128 : 32) : Number(bits), family);
-  }
-  const isTrusted = (address: string): boolean =>
-    isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  const isTrusted = createAddressRanges(trustedProxies);
   return (request) => {
     let client = peerAddress(request);
     const hops = String(request.headers["x-forwarded-for"] ?? "").split(",");

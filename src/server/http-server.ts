@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { errorTable } from "../core/errors.ts";
+import type { ClientGate } from "./client-gate.ts";
 import type { HotAnswers } from "./hot-answers.ts";
 import type { RequestHandler } from "./exchange.ts";
 import { isSumdbUrl } from "./request-path.ts";
@@ -11,6 +12,8 @@ export interface Handlers {
   readonly protocol: RequestHandler;
   readonly sumdb: RequestHandler;
   readonly hot: HotAnswers;
+  /** Without one nobody is refused for who it is. */
+  readonly gate: ClientGate | undefined;
   /** `""` or `/go`: taken off before the operator's routes are looked up, which are served without it as well. */
   readonly basePath: string;
 }
@@ -39,9 +42,10 @@ export async function startHttpServer(
   let stopping = false;
 
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
-    const { hot, protocol, sumdb, operator, basePath } = current;
+    const { hot, gate, protocol, sumdb, operator, basePath } = current;
     if (stopping) response.setHeader("connection", "close");
-    else if (hot.tryAnswer(request, response)) return;
+    if (gate?.refuses(request, response) === true) return;
+    if (!stopping && hot.tryAnswer(request, response)) return;
     const url = request.url ?? "/";
     // First, as the version of a lookup follows an @, too.
     if (isSumdbUrl(url, basePath)) {

@@ -1,11 +1,13 @@
 import { SluiceError } from "../core/errors.ts";
 import type { Resolver } from "../core/resolve.ts";
+import type { Access } from "../policy/access.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { blobKey, type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
 import { createHandler, type ExchangeOptions, type RequestHandler } from "./exchange.ts";
 
 export interface ProtocolHandlerOptions extends ExchangeOptions {
   readonly resolver: Resolver;
+  readonly access: Access;
 }
 
 const contentTypes: Readonly<Record<ModuleRequest["kind"], string>> = {
@@ -22,6 +24,8 @@ export function createProtocolHandler(options: ProtocolHandlerOptions): RequestH
   return createHandler(options, async ({ path, cachedOnly, client, signal, describe }) => {
     const request = parsePath(path);
     describe({ kind: request.kind, module: request.modulePath, version: versionOf(request) });
+    const refusal = options.access.refuseModule(request.modulePath);
+    if (refusal !== undefined) throw refusal;
     const answer = await options.resolver.resolve(request, { signal, client, cachedOnly });
     return { answer, contentType: contentTypes[request.kind], key: blobKey(request) };
   });

@@ -65,6 +65,7 @@ async function serve(logs: readonly ServedLog[], basePath = "") {
         protocol: async (_request, response) => void response.end("a module\n"),
         sumdb,
         hot,
+        gate: undefined,
         basePath,
       },
       maxHeaderBytes: 16_384,

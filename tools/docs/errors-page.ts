@@ -17,6 +17,9 @@ const advice: Readonly<Record<ErrorCode, string>> = {
   request_too_large: "Send less: a purge names a module, a version or a pattern.",
   unauthorized:
     "Show the token: `sluice purge` and its kin find it on the same machine, else it is in `SLUICE_ADMIN_TOKEN`.",
+  denied: "Ask whom the message names. `[access]` has the rules.",
+  rate_limited:
+    "Wait, and try again. A build farm behind one address belongs into `limits.bypass`, or into its own budget by `server.trusted_proxies`.",
   upstream_failed:
     "Try again. If it stays, see whether Sluice's machine reaches the upstream named in the message. A second one behind a `|` helps.",
   upstream_timeout:
