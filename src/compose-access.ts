@@ -11,7 +11,7 @@ export interface ComposedAccess {
   readonly access: Access;
   /** Undefined where nobody is refused, so that it costs nothing. */
   readonly gate: ClientGate | undefined;
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Of a budget that is not said, so many seconds may be spent at once. */

@@ -2,6 +2,7 @@ import type { Config } from "./config/index.ts";
 import { isSluiceError } from "./core/errors.ts";
 import type { Messages, PurgeSelection } from "./core/fleet.ts";
 import type { PartHealth } from "./core/health.ts";
+import type { OfflineSwitch } from "./core/offline.ts";
 import type { BlobKey, Events } from "./core/ports.ts";
 import { formatSelection, selectKeys } from "./core/purge.ts";
 import type { Resolver } from "./core/resolve.ts";
@@ -12,20 +13,28 @@ import type { NodeStatus, OperatorActions } from "./server/operator-api.ts";
 
 interface OperatorParts {
   readonly resolver: Resolver;
+  readonly offline: OfflineSwitch;
   readonly events: Events;
+  readonly log: Log;
   /** Forgets ready answers that can change, and tells how many. */
   readonly purgeReady: (isMeant: (key: BlobKey) => boolean) => number;
   readonly health: () => Promise<readonly PartHealth[]>;
-  readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "fetching" | "parts">;
+  readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts">;
   /** Other nodes, which are told, and obeyed. */
   readonly messages?: Messages | undefined;
 }
 
 /** What operators may do, and what other nodes may have done for theirs. */
 export function composeOperator(parts: OperatorParts): OperatorActions & { readonly close: () => void } {
-  const { resolver, messages } = parts;
+  const { resolver, offline, messages, log } = parts;
+  const turn = (isOffline: boolean, by: "operator" | "fleet"): boolean => {
+    const hasChanged = offline.turn(isOffline);
+    if (hasChanged) log.logger.warn({ by }, isOffline ? "offline: nobody is asked any more" : "online again");
+    return hasChanged;
+  };
   const unsubscribe = messages?.subscribe((message) => {
     if (message.type === "purged") purge(message.selection, "fleet", parts);
+    else if (message.type === "offline") turn(message.isOffline, "fleet");
   });
   return {
     purge: (selection) => {
@@ -33,9 +42,14 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
       messages?.publish({ type: "purged", selection });
       return outcome;
     },
+    turnOffline: (isOffline) => {
+      messages?.publish({ type: "offline", isOffline });
+      return turn(isOffline, "operator");
+    },
     status: async () => ({
       ...parts.about(),
       uptimeSeconds: Math.round(process.uptime()),
+      isOffline: offline.isOffline,
       fetching: resolver.fetching,
       parts: await parts.health(),
     }),

@@ -26,7 +26,7 @@ interface HandlerParts {
 }
 
 /** Builds everything between the resolver and the socket. */
-export function composeHandlers(config: Config, parts: HandlerParts): Handlers & { close(): void } {
+export function composeHandlers(config: Config, parts: HandlerParts): Handlers & { readonly close: () => void } {
   const { basePath, maxUrlBytes, keepAliveTimeoutMs } = config.server;
   const { store, log, metrics, instanceId, version } = parts.node;
   const nextRequestId = createRequestIds();

@@ -71,7 +71,9 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   });
   const operator = composeOperator({
     resolver,
+    offline: node.offline,
     events,
+    log,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
     health: node.health,
     about: () => ({ version: node.version, chain: source.name, ...node.state }),

@@ -5,11 +5,14 @@ import { errorTable, isSluiceError, SluiceError } from "../core/errors.ts";
 import type { PurgeSelection } from "../core/fleet.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { Secret } from "../core/secret.ts";
+import { fieldsOf } from "./operator-body.ts";
 import { parsePurge } from "./purge-request.ts";
 
 /** What operators may do to a node that runs. */
 export interface OperatorActions {
   purge(selection: PurgeSelection): PurgeOutcome;
+  /** Answers whether that changed anything. */
+  turnOffline(isOffline: boolean): boolean;
   status(): Promise<NodeStatus>;
 }
 
@@ -26,6 +29,8 @@ export interface NodeStatus {
   readonly version: string;
   readonly url: string;
   readonly uptimeSeconds: number;
+  /** Nobody is asked; what is stored is served. */
+  readonly isOffline: boolean;
   readonly isDraining: boolean;
   /** Where modules come from, as it may be printed. */
   readonly chain: string;
@@ -41,7 +46,7 @@ export interface OperatorApiOptions {
 }
 
 const maxBodyBytes = 64 * 1024;
-const routes = "POST /-/purge and GET /-/status";
+const routes = "POST /-/purge, POST /-/offline and GET /-/status";
 
 /** The API below `/-/`, in JSON. An error is `{"error": {"code", "message"}}`. */
 export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono {
@@ -62,6 +67,11 @@ export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono 
     }),
   );
   api.post("/purge", async (context) => context.json(actions.purge(parsePurge(await readJson(context)))));
+  api.post("/offline", async (context) => {
+    const { offline } = fieldsOf(await readJson(context), { offline: "flag" });
+    if (offline === undefined) throw new SluiceError("bad_request", 'offline is missing; write {"offline": true}');
+    return context.json({ isOffline: offline, hasChanged: actions.turnOffline(offline) });
+  });
   api.get("/status", async (context) => context.json(await actions.status()));
   api.all("*", ({ req }) => {
     throw new SluiceError("not_found", `${req.method} ${req.path} is nothing here; there are ${routes}`);

@@ -128,6 +128,27 @@ describe("a purge", () => {
   });
 });
 
+describe("the offline switch", () => {
+  test("has nobody asked until it is turned back", async () => {
+    const [stored, other] = ["/example.com/leaf/@v/v1.1.0.mod", "/example.com/leaf/@v/v1.1.0.info"];
+    await ask(sluice.url, stored);
+    upstream.requests.length = 0;
+    const offline = { isOffline: true, hasChanged: true };
+    expect(await post("/-/offline", { offline: true })).toStrictEqual({ status: 200, answer: offline });
+    expect(await post("/-/offline", { offline: true })).toMatchObject({ answer: { hasChanged: false } });
+    expect((await ask(sluice.url, stored)).status).toBe(200);
+    expect((await ask(sluice.url, other)).status).toBe(503);
+    expect(upstream.requests).toHaveLength(0);
+    expect(await post("/-/offline", { offline: false })).toMatchObject({ answer: { isOffline: false } });
+    expect((await ask(sluice.url, other)).status).toBe(200);
+    expect(await post("/-/offline", {})).toMatchObject({
+      status: 400,
+      answer: { error: { message: 'offline is missing; write {"offline": true}' } },
+    });
+    expect(sluice.output()).toContain("offline: nobody is asked any more");
+  });
+});
+
 describe("whoever asks", () => {
   test.each([undefined, "", "Bearer", "Bearer wrong", "Basic eDp5"])("with %j is nobody", async (authorization) => {
     for (const [method, path] of [

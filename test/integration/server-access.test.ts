@@ -6,7 +6,7 @@ import { startSluiceProcess } from "../support/sluice.ts";
 interface Scene {
   readonly upstream: FixtureUpstream;
   /** As the client at `from`, with a front end between. */
-  get(path: string, from?: string): Promise<RawAnswer>;
+  readonly get: (path: string, from?: string) => Promise<RawAnswer>;
 }
 
 async function scene(env: Readonly<Record<string, string>>): Promise<Scene> {

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import { addConfigOptions, readConfigOf } from "../config-options.ts";
 import type { Place } from "./client.ts";
 
@@ -25,6 +25,16 @@ export function addOperatorCommands(program: Command): void {
     .action(async (what: string | undefined, flags: PurgeFlags, command: Command) => {
       const { purge } = await import("./purge.ts");
       process.stdout.write(await purge(what, flags, placeOf(flags, command)));
+    });
+
+  addPlaceOptions(program.command("offline"))
+    .addArgument(
+      new Argument("<state>", "on: serve what is stored, and ask nobody; off: ask again").choices(["on", "off"]),
+    )
+    .description("Have a Sluice that runs ask nobody, or ask again. A restart has it as the configuration says.")
+    .action(async (state: "on" | "off", flags: PlaceFlags, command: Command) => {
+      const { turnOffline } = await import("./offline.ts");
+      process.stdout.write(await turnOffline(state === "on", placeOf(flags, command)));
     });
 
   addPlaceOptions(program.command("status"))

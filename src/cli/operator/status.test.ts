@@ -5,6 +5,7 @@ const status: Parameters<typeof formatStatus>[0] = {
   version: "1.2.3",
   url: "http://127.0.0.1:3000",
   uptimeSeconds: 0,
+  isOffline: false,
   isDraining: false,
   chain: "https://a.example,direct",
   fetching: 2,
@@ -18,6 +19,7 @@ it("reads as a table", () => {
   expect(formatStatus(status)).toBe(`Sluice 1.2.3 at http://127.0.0.1:3000
 
   state     serving
+  offline   no
   up for    0 s
   chain     https://a.example,direct
   fetching  2

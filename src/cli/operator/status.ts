@@ -13,6 +13,7 @@ const statusSchema = z.object({
   version: z.string(),
   url: z.string(),
   uptimeSeconds: z.number(),
+  isOffline: z.boolean(),
   isDraining: z.boolean(),
   chain: z.string(),
   fetching: z.int(),
@@ -36,6 +37,7 @@ export function formatStatus(status: Status): string {
   const { problem } = readinessOf(status.parts, status);
   const facts = [
     ["state", problem === undefined ? "serving" : `not ready: ${problem}`],
+    ["offline", status.isOffline ? "yes: nobody is asked, what is stored is served" : "no"],
     ["up for", formatTime(status.uptimeSeconds)],
     ["chain", status.chain],
     ["fetching", String(status.fetching)],
