@@ -123,6 +123,7 @@ function contentProblem(request: ModuleRequest, bytes: Uint8Array): string | und
 }
 
 function hashProblem(sha256: string, freshness: Freshness | undefined): string | undefined {
-  if (freshness === undefined || sha256 === freshness.sha256 || sha256 === freshness.previousSha256) return undefined;
+  if (freshness === undefined || freshness.isElsewhere === true) return undefined;
+  if (sha256 === freshness.sha256 || sha256 === freshness.previousSha256) return undefined;
   return `its sha256 is ${sha256}, recorded was ${freshness.sha256}`;
 }

@@ -91,7 +91,7 @@ export function ledgerSuite(name: string, open: () => Promise<LedgerUnderTest>):
 
       it("is complete when it is long and changed under way", async () => {
         const keys = Array.from({ length: 1203 }, (_, index) => `k${String(index).padStart(5, "0")}`);
-        for (const key of keys) await ledger.addFacts(factsOf(key));
+        await Promise.all(keys.map((key) => ledger.addFacts(factsOf(key))));
         const seen: string[] = [];
         for await (const { key } of ledger.listFacts("k")) {
           seen.push(key);

@@ -103,13 +103,12 @@ export class PostgresDatabase {
     }
   }
 
-  /** In one transaction, within some seconds, on the disk when it resolves. `work` may be done twice. */
+  /** In one transaction, within some seconds. `work` may be done twice. */
   write<T>(work: (sql: Statements) => Promise<T>): Promise<T> {
     return this.#use("write", () =>
       this.#writes.run(writeTimeoutMs, async (sql) => {
         let result: { readonly of: T } | undefined;
         await sql.begin(async (transaction) => {
-          await transaction`SET LOCAL synchronous_commit = on`;
           result = { of: await work(transaction) };
         });
         if (result === undefined) throw new Error("the transaction did nothing");

@@ -21,6 +21,9 @@ const misconfigured = /^(28...|3D000|42501|3F000)$/;
 /** What the library and TLS say of certificates. */
 const untrusted =
   /^(ERR_TLS_CERT_ALTNAME_INVALID|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|CERT_)/;
+/** SQLSTATE: a value that the database can never hold. */
+const impossible = /^(22...|23...)$/;
+
 /** The server cannot be used now; waiting may help. */
 export function isUnreachable(error: unknown): boolean {
   const code = errorCode(error) ?? "";
@@ -36,6 +39,11 @@ export function isDropped(error: unknown): boolean {
 export function isMisconfigured(error: unknown): boolean {
   const code = errorCode(error) ?? "";
   return misconfigured.test(code) || untrusted.test(code);
+}
+
+/** This statement will never work, whatever happens to the server. As `PostgresDatabase` fails with it. */
+export function isImpossible(error: unknown): boolean {
+  return impossible.test(errorCode(error instanceof SluiceError ? error.cause : error) ?? "");
 }
 
 /** Which operation on which database failed, why, and what to do. No part of the URL but its printable name. */
