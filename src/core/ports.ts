@@ -398,6 +398,8 @@ export interface FetchContext {
   readonly partial?: (() => PartialFile | undefined) | undefined;
   /** Something else can answer: a source that is known to be down fails at once, instead of being waited for. Default false. */
   readonly failFast?: boolean | undefined;
+  /** Another source is asked when this one takes unusually long: then it counts as failed. Default false. */
+  readonly mayMoveOn?: boolean | undefined;
 }
 
 /** How long a source takes to the first byte of an answer, in milliseconds: half of the newest answers at most `p50`, and so on. */

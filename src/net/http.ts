@@ -9,6 +9,10 @@ export interface HttpRequest {
   /** Sent as Basic authorization, and only to the origin of `url`: a redirect to another origin does not get it. */
   readonly credentials?: { readonly username: string; readonly password: string } | undefined;
   readonly signal: AbortSignal;
+  /** Which one for the same thing, counted from 1 (the default): who is in a hurry has more patience with later ones. */
+  readonly attempt?: number | undefined;
+  /** Somebody else is asked when this takes long: who is in a hurry gives up early. Default false. */
+  readonly mayMoveOn?: boolean | undefined;
   /** The body fails with `upstream_invalid` behind this many decoded bytes. */
   readonly maxBytes: number;
   /**

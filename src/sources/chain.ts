@@ -99,7 +99,11 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
       for (const [index, { source, fallBackOnError }] of links.entries()) {
         const isFollowed = fallBackOnError && index < links.length - 1;
         try {
-          return await source.fetch(request, receive, isFollowed ? { ...context, failFast: true } : context);
+          return await source.fetch(
+            request,
+            receive,
+            isFollowed ? { ...context, failFast: true, mayMoveOn: true } : context,
+          );
         } catch (error) {
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });

@@ -83,7 +83,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      const { signal, client, failFast = false } = context;
+      const { signal, client, failFast = false, mayMoveOn = false } = context;
       const asker = { signal, failFast, since: clock.now() };
       const judge = createRetryJudge({ clock, patienceMs });
       let attempts = 0;
@@ -98,7 +98,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
                 if (sent === undefined) return undefined;
                 attempts = number;
                 const partial = judge.mayAskForRest() ? context.partial?.() : undefined;
-                const run = { request, receive, signal, partial, number, sent, onEnd: judge.ended };
+                const run = { request, receive, signal, mayMoveOn, partial, number, sent, onEnd: judge.ended };
                 return { received: await attempt(run) };
               });
               if (turn !== undefined) return turn.received;
@@ -110,7 +110,8 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             signal,
             name,
             budget,
-            isRetryable: (error) => !isKnownDown(error) && judge.isRetryable(error),
+            isRetryable: (error) =>
+              !isKnownDown(error) && !(mayMoveOn && error.code === "upstream_timeout") && judge.isRetryable(error),
             wentFurther: judge.wentFurther,
             // The judge knows better what is worth waiting for.
             maxElapsedMs: Number.POSITIVE_INFINITY,
@@ -131,6 +132,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     readonly request: ModuleRequest;
     readonly receive: (response: SourceResponse) => Promise<T>;
     readonly signal: AbortSignal;
+    readonly mayMoveOn: boolean;
     readonly partial: PartialFile | undefined;
     readonly number: number;
     readonly sent: SentRequest;
@@ -175,7 +177,9 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     receive: (response: SourceResponse) => Promise<T>,
     run: {
       readonly signal: AbortSignal;
+      readonly mayMoveOn: boolean;
       readonly partial: PartialFile | undefined;
+      readonly number: number;
       readonly sent: SentRequest;
       readonly seen: Attempt;
       readonly startedAt: number;
@@ -212,9 +216,20 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
   /** What is missing of the file, where there is a part of it and this upstream answers with the rest; else all of it. */
   async function open(
     request: ModuleRequest,
-    { signal, partial, seen }: { signal: AbortSignal; partial: PartialFile | undefined; seen: Attempt },
+    {
+      partial,
+      seen,
+      ...run
+    }: Pick<Parameters<typeof exchange>[2], "signal" | "mayMoveOn" | "partial" | "number" | "seen">,
   ): Promise<{ response: HttpResponse; size: number | undefined }> {
-    const whole = { url: requestUrl(options.url, request), credentials, signal, maxBytes: maxBytes[request.kind] };
+    const whole = {
+      url: requestUrl(options.url, request),
+      credentials,
+      signal: run.signal,
+      attempt: run.number,
+      mayMoveOn: run.mayMoveOn,
+      maxBytes: maxBytes[request.kind],
+    };
     const rest = requestRest(partial, name);
     if (rest !== undefined) {
       const response = await http.get({ ...whole, headers: rest.headers });

@@ -1,0 +1,176 @@
+import { SluiceError } from "../core/errors.ts";
+import type { Clock, FirstByteMs } from "../core/ports.ts";
+import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+
+export interface HedgeOptions {
+  readonly clock: Clock;
+  /** How soon this server's answers begin; undefined while too little is known. */
+  readonly usual: () => FirstByteMs | undefined;
+  /** What may be asked twice: as a share of all requests, so that a server that has become slow is not asked for much more. */
+  readonly budget: RetryBudget;
+}
+
+/** Requests for one thing at the same time, the first included. */
+const maxLegs = 3;
+/** While nothing is known of a server. */
+const unknownDelayMs = 1000;
+const minDelayMs = 100;
+/** A body that pauses for so long is given up; for twice as long at each further attempt, as some servers are just slow. */
+const stallMs = 2000;
+const patientAttempts = 4;
+/** Where somebody else can answer, an answer that does not begin within this, or within 20 times the usual, is none. */
+const minMoveOnMs = 5000;
+
+/**
+ * Networks lose single answers, and then waiting for a time-out takes longer than all the rest. A GET without an answer after
+ * several times the usual is sent once more, on another connection; the first answer counts, the other request is ended. A body
+ * that pauses for long fails with `upstream_timeout`, for whoever reads it to ask for the rest.
+ */
+export function withHedging(http: HttpClient, options: HedgeOptions): HttpClient {
+  return {
+    async get(request) {
+      if (request.method === "POST") return http.get(request);
+      options.budget.succeeded();
+      const response = await raceWithin(http, request, options);
+      return { ...response, discard: () => response.discard(), body: impatiently(response, request, options) };
+    },
+    close: () => http.close(),
+  };
+}
+
+/** Several times what half of the answers take: how late the latest are says little where some never come. */
+export function hedgeDelayMs(usual: FirstByteMs | undefined): number {
+  if (usual === undefined) return unknownDelayMs;
+  return Math.max(minDelayMs, Math.min(2 * usual.p95, Math.max(8 * usual.p50, 250)));
+}
+
+type Outcome = { readonly leg: Leg; readonly response: HttpResponse } | { readonly leg: Leg; readonly error: unknown };
+
+interface Leg {
+  readonly end: AbortController;
+  readonly outcome: Promise<Outcome>;
+}
+
+async function raceWithin(http: HttpClient, request: HttpRequest, options: HedgeOptions): Promise<HttpResponse> {
+  if (request.mayMoveOn !== true) return race(http, request, options);
+  const limitMs = Math.max(minMoveOnMs, 20 * (options.usual()?.p50 ?? 0));
+  const over = new AbortController();
+  const response = race(http, { ...request, signal: AbortSignal.any([request.signal, over.signal]) }, options);
+  const first = await withinTime(response, { clock: options.clock, limitMs });
+  if (first !== undefined) return first;
+  over.abort();
+  response.then(
+    (late) => late.discard(),
+    () => undefined,
+  );
+  throw new SluiceError("upstream_timeout", `${request.url.host}: no answer within ${limitMs / 1000} s`, {
+    details: { host: request.url.host },
+  });
+}
+
+async function race(
+  http: HttpClient,
+  request: HttpRequest,
+  { clock, usual, budget }: HedgeOptions,
+): Promise<HttpResponse> {
+  const legs = new Set([startLeg(http, request)]);
+  let delayMs = hedgeDelayMs(usual());
+  let mayStart = true;
+  try {
+    for (let started = 1; ;) {
+      const isLast = !mayStart || started === maxLegs;
+      const first = await firstOf([...legs], isLast ? undefined : { clock, delayMs });
+      if (first === undefined) {
+        mayStart = budget.take();
+        if (!mayStart) continue;
+        legs.add(startLeg(http, request));
+        started += 1;
+        delayMs *= 2;
+        continue;
+      }
+      legs.delete(first.leg);
+      if ("response" in first) return first.response;
+      if (legs.size === 0 || request.signal.aborted) throw first.error;
+    }
+  } finally {
+    for (const leg of legs) endLeg(leg);
+  }
+}
+
+function startLeg(http: HttpClient, request: HttpRequest): Leg {
+  const end = new AbortController();
+  const response = http.get({ ...request, signal: AbortSignal.any([request.signal, end.signal]) });
+  const leg: Leg = {
+    end,
+    outcome: response.then(
+      (answer): Outcome => ({ leg, response: answer }),
+      (error: unknown): Outcome => ({ leg, error }),
+    ),
+  };
+  return leg;
+}
+
+/** It may have an answer by now. */
+function endLeg({ end, outcome }: Leg): void {
+  end.abort();
+  void outcome.then((late) => ("response" in late ? late.response.discard() : undefined));
+}
+
+/** Undefined when there is none within the time. */
+async function firstOf(
+  legs: readonly Leg[],
+  limit: { readonly clock: Clock; readonly delayMs: number } | undefined,
+): Promise<Outcome | undefined> {
+  const outcomes = legs.map(({ outcome }) => outcome);
+  if (limit === undefined) return Promise.race(outcomes);
+  const over = new AbortController();
+  const late = limit.clock.sleep(limit.delayMs, over.signal).catch(() => undefined);
+  try {
+    return await Promise.race([...outcomes, late.then(() => undefined)]);
+  } finally {
+    over.abort();
+  }
+}
+
+async function* impatiently(
+  { body, url }: HttpResponse,
+  { attempt = 1 }: HttpRequest,
+  { clock, budget }: HedgeOptions,
+): AsyncGenerator<Uint8Array> {
+  if (attempt > patientAttempts) {
+    yield* body;
+    return;
+  }
+  const limitMs = stallMs * 2 ** (attempt - 1);
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = chunks.next();
+      const first = await withinTime(next, { clock, limitMs });
+      // Without budget there is nothing to be had from giving up.
+      if (first === undefined && budget.take()) {
+        next.catch(() => undefined);
+        throw new SluiceError("upstream_timeout", `${url.host}: paused within an answer for ${limitMs / 1000} s`);
+      }
+      const { done, value } = first ?? (await next);
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    void chunks.return?.().catch(() => undefined);
+  }
+}
+
+async function withinTime<T>(
+  promise: Promise<T>,
+  { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
+): Promise<T | undefined> {
+  const over = new AbortController();
+  const late = clock.sleep(limitMs, over.signal).catch(() => undefined);
+  try {
+    return await Promise.race([promise, late.then(() => undefined)]);
+  } finally {
+    over.abort();
+  }
+}
