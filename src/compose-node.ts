@@ -1,16 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "./config/index.ts";
-import { systemClock } from "./core/clock.ts";
 import type { HealthOf, PartHealth } from "./core/health.ts";
 import { OfflineSwitch } from "./core/offline.ts";
-import type { Events, ModuleStore, ZipVerifier } from "./core/ports.ts";
+import type { Events, ZipVerifier } from "./core/ports.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
-import { openDataFolder } from "./storage/data-folder.ts";
+import type { OpenedStore } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import { GitSeat } from "./compose-git-seat.ts";
 import { composeHealth } from "./compose-health.ts";
+import { composeStore } from "./compose-store.ts";
 import manifest from "../package.json" with { type: "json" };
 
 /** What stays the same in a process, whatever configuration counts: the store, the log, the numbers. */
@@ -20,7 +20,7 @@ export interface Node {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly events: Events;
-  readonly store: ModuleStore;
+  readonly store: OpenedStore;
   readonly verifier: ZipVerifier;
   readonly git: GitSeat;
   readonly offline: OfflineSwitch;
@@ -57,22 +57,21 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     health: () => health(),
   });
   const events = createEvents(log.logger, metrics);
-  const { dataDir, memoryBytes, wholeFileLimitBytes } = config.store;
+  const instanceId = randomBytes(6).toString("hex");
+  const { dataDir, memoryBytes } = config.store;
   const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
-  const store = await openDataFolder({
-    dataDir,
-    memoryBytes: Math.floor(memoryBytes * (1 - hotShare)),
-    wholeFileLimitBytes,
+  const store = await composeStore(config, {
+    names: { log, version, instanceId },
     verifier,
     events,
-    clock: systemClock,
+    memoryBytes: Math.floor(memoryBytes * (1 - hotShare)),
   });
   verifier.prepare();
-  const health = composeHealth({ store, dataDir }, [about.health]);
+  const health = composeHealth({ store, dataDir }, [about.health, store.health]);
   const git = new GitSeat({ events, log, store });
   return {
     version,
-    instanceId: randomBytes(6).toString("hex"),
+    instanceId,
     log,
     metrics,
     events,

@@ -83,6 +83,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const underWay = new RequestsUnderWay();
   let recheck: Recheck | undefined;
   const forget = (key: BlobKey): void => handlers.hot.forget(key);
+  const forgetConceded = store.onConceded(forget);
   return {
     config,
     chain: source.name,
@@ -115,6 +116,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       await resolver.settled();
     },
     async close() {
+      forgetConceded();
       operator.close();
       handlers.close();
       await recheck?.close();

@@ -73,7 +73,8 @@ function fallback(setting: Setting, environment: Environment, given: ReadonlyMap
   if (path === "sumdb.database") return { value: goDefaultSumdb, origin: { kind: "default" } };
   if (path === "upstream.no_proxy" || path === "sumdb.no_verify")
     return given.get("upstream.private") ?? { value: "", origin: { kind: "default" } };
-  return { value: setting.default ?? "", origin: { kind: "default" } };
+  const none = setting.schema.safeParse(undefined).success ? undefined : "";
+  return { value: setting.default ?? none, origin: { kind: "default" } };
 }
 
 function isGoFallback(path: string): path is keyof typeof goFallbacks {

@@ -21,7 +21,9 @@ describe("without anything", () => {
       dataDir: "/srv/app/sluice-data",
       memoryBytes: 256 * 2 ** 20,
       wholeFileLimitBytes: 32 * 2 ** 20,
+      diskCacheSizeBytes: 20 * 2 ** 30,
     });
+    expect(config.sharedBucket).toBeUndefined();
     expect(config.freshness).toStrictEqual({ ttlMs: 60_000, notFoundMs: 30_000, staleWhileRevalidateMs: 600_000 });
     expect(config.upstream).toMatchObject({ chain: goDefaultProxy, private: "", noProxy: "", overrides: [] });
   });
@@ -111,14 +113,31 @@ describe("every setting", () => {
     "sumdb.mirror": verifierKey,
     "admin.token_file": "/sample.token",
     "admin.token_env": "TOKEN",
+    "bucket.url": "s3://sample",
+    "bucket.endpoint": "https://sample",
+    "bucket.ca_file": "/sample.pem",
+    "bucket.secret_key_env": "SAMPLE",
+    "bucket.secret_key_file": "/sample.key",
   };
-  const files = { "/sample.key": signerKey, "/sample.token": "correct-horse-battery" };
+  /** What a setting needs beside it. */
+  const companions: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    bucket: { SLUICE_BUCKET_URL: "s3://sample" },
+    "bucket.access_key_id": { SLUICE_BUCKET_URL: "s3://sample", SLUICE_BUCKET_SECRET_KEY_ENV: "SAMPLE" },
+    "bucket.secret_key_env": { SLUICE_BUCKET_URL: "s3://sample", SLUICE_BUCKET_ACCESS_KEY_ID: "sample" },
+    "bucket.secret_key_file": { SLUICE_BUCKET_URL: "s3://sample", SLUICE_BUCKET_ACCESS_KEY_ID: "sample" },
+  };
+  const files = { "/sample.key": signerKey, "/sample.pem": pem, "/sample.token": "correct-horse-battery" };
 
   it.each(settings.flatMap((setting) => setting.envNames.map((name) => [name, setting] as const)))(
     "is read from %s",
     (name, setting) => {
-      const env = { TOKEN: "correct-horse-battery", [name]: special[settingPath(setting)] ?? samples[setting.kind] };
-      const { given } = load({ files, env });
+      const path = settingPath(setting);
+      const beside = {
+        SAMPLE: "sample",
+        TOKEN: "correct-horse-battery",
+        ...(companions[path] ?? companions[setting.section]),
+      };
+      const { given } = load({ files, env: { ...beside, [name]: special[path] ?? samples[setting.kind] } });
       expect(given.get(settingPath(setting))?.origin).toStrictEqual({ kind: "env", name });
     },
   );

@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { readAdminToken } from "./admin.ts";
 import { SluiceError } from "../core/errors.ts";
+import { readBucket } from "./bucket.ts";
 import { checkSettings } from "./checks.ts";
 import { readVariable, unknownVariables, type Environment } from "./environment.ts";
 import { explain, explainIssue, type Context } from "./explain.ts";
@@ -81,9 +82,17 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
     report,
   );
+  const sharedBucket = readBucket(settings.bucket, { ...options, folder: options.cwd }, report);
   if (problems.length > 0) throw invalid(problems);
   return {
-    config: { ...others, adminToken, privateModules, sumdb, upstream: { ...settings.upstream, overrides } },
+    config: {
+      ...others,
+      adminToken,
+      sharedBucket,
+      privateModules,
+      sumdb,
+      upstream: { ...settings.upstream, overrides },
+    },
     file: file?.name,
     given,
   };

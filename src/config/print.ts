@@ -5,28 +5,29 @@ import { printableChain } from "./checks.ts";
 import {
   credentialSection,
   listSections,
-  overrideSection,
   privateSection,
   sections,
   settingPath,
   type Section,
+  type Setting,
 } from "./settings.ts";
 import { isTable, type Table } from "./file.ts";
 
 /** The settings in force as a TOML file, with the origin of each as a comment. Nothing secret is in it. */
 export function printConfig({ given }: LoadedConfig): string {
-  const blocks = sections.map((section) => printSection(section, given));
+  const blocks = sections.flatMap((section) => printSection(section, given) ?? []);
   const lists = listSections.flatMap((list) => printOverrides(list, given.get(list.name)));
   return `${[...blocks, ...lists, ...printPrivate(given.get("private"))].join("\n\n")}\n`;
 }
 
-function printSection({ name, settings }: Section, given: ReadonlyMap<string, Given>): string {
+function printSection({ name, settings }: Section, given: ReadonlyMap<string, Given>): string | undefined {
   const lines = settings
     .filter(({ kind }) => kind !== "tables")
     .flatMap((setting) => {
       const found = given.get(settingPath(setting));
-      return found === undefined ? [] : [{ ...found, setting: printSetting(setting.key, found.value) }];
+      return found?.value === undefined ? [] : [{ ...found, setting: printSetting(setting, found.value) }];
     });
+  if (lines.length === 0) return undefined;
   const width = Math.max(...lines.map(({ setting }) => setting.length));
   return [
     `[${name}]`,
@@ -40,9 +41,7 @@ function printOverrides(list: Section, given: Given | undefined): string[] {
   return tables.filter(isTable).map((table) => {
     const lines = list.settings
       .filter(({ key }) => table[key] !== undefined)
-      .map(({ key }) =>
-        list === overrideSection ? printSetting(key, table[key]) : `${key} = ${JSON.stringify(table[key])}`,
-      );
+      .map((setting) => printSetting(setting, table[setting.key]));
     return [`[[${list.name}]]  # ${formatOrigin(origin)}`, ...lines].join("\n");
   });
 }
@@ -71,8 +70,10 @@ function printCredential(credential: Table): string {
   return `{ ${fields.join(", ")} }`;
 }
 
-function printSetting(key: string, value: unknown): string {
-  const shown = key === "chain" || key === "url" ? printableChain(String(value)) : value;
+function printSetting(setting: Setting, value: unknown): string {
+  const shown = ["upstream.chain", "upstream.override.url"].includes(settingPath(setting))
+    ? printableChain(String(value))
+    : value;
   // JSON's texts, numbers, booleans and lists are TOML's too.
-  return `${key} = ${JSON.stringify(shown)}`;
+  return `${setting.key} = ${JSON.stringify(shown)}`;
 }

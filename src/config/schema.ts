@@ -1,5 +1,7 @@
 import { z } from "zod";
 import type { Secret } from "../core/secret.ts";
+import type { BucketConfig } from "./bucket.ts";
+import { bucketSchema } from "./bucket-schema.ts";
 import type { PrivateModules } from "./private.ts";
 import { accessSchema } from "./access-schema.ts";
 import { adminSchema } from "./admin-schema.ts";
@@ -129,7 +131,15 @@ export const configSchema = z.object({
       restart: true,
       doc: "Files up to this size, but at most an eighth of `memory`, are read whole and may stay in memory; larger ones are streamed from disk.",
     }),
+    diskCacheSizeBytes: setting(value.size(), {
+      kind: "size",
+      default: "20GiB",
+      restart: true,
+      synonyms: ["cache_size", "disk_cache", "disk_size", "quota"],
+      doc: "With a bucket, the disk space of the files in front of it. Beyond it, those go that nobody used for longest and that the bucket has; without a bucket all stay. `0B` is no limit.",
+    }),
   }),
+  bucket: bucketSchema,
   freshness: section(
     "How long answers that can change stay fresh. Files of a version never change and are kept for ever.",
     {
@@ -304,6 +314,8 @@ export type UpstreamOverride = Override & {
  * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
  */
 export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin">> & {
+  /** Of `bucket`: what stands behind the disk; undefined where the disk has everything. */
+  readonly sharedBucket: BucketConfig | undefined;
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
     readonly overrides: readonly UpstreamOverride[];
   };

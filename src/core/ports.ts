@@ -196,7 +196,7 @@ export interface ModuleStore {
    * visible; without, what was remembered so is confirmed.
    */
   keep(request: ModuleRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile>;
-  /** Whether this file was kept once, though it may be lost or broken now. */
+  /** Whether this file was kept once, though it may be lost or broken now; also when that cannot be told, as a part of the store is out of reach. */
   isKnown(request: ModuleRequest): Promise<boolean>;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
   /** A store that cannot write is told as an event; the record stays in memory. */
@@ -461,6 +461,31 @@ export type SluiceEvent =
       readonly source: string;
       readonly standingH1: string;
       readonly standingSource: string;
+    }
+  /** The bucket behind the disk cannot be asked any more (and is left alone), or can again. */
+  | {
+      readonly type: "bucket_state";
+      readonly bucket: string;
+      readonly state: "ok" | "down";
+      readonly reason?: string | undefined;
+    }
+  /** How much of what is on this disk the bucket does not have yet. */
+  | {
+      readonly type: "outbox";
+      readonly waiting: number;
+      /** Milliseconds since the epoch, of what waits for longest. */
+      readonly oldestAt: number | undefined;
+    }
+  /** Another node was first with another file of this name: ours is set aside, and theirs is served. */
+  | { readonly type: "bucket_conflict"; readonly key: BlobKey; readonly bucket: string }
+  /** Files of the disk cache made room; the bucket has them. */
+  | {
+      readonly type: "cache_evicted";
+      readonly files: number;
+      readonly bytes: number;
+      readonly reason: "quota" | "space";
+      /** What is left in the cache. */
+      readonly leftBytes: number;
     }
   | { readonly type: "integrity_failed"; readonly key: BlobKey; readonly source: string; readonly reason: string }
   | { readonly type: "fetch_started"; readonly key: BlobKey }

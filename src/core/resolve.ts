@@ -219,11 +219,11 @@ export class Resolver {
   }
 }
 
-/** A file that was here and is not anywhere now: that is no reason for a client to believe that it never existed. */
+/** A file that was here, or may be where the store cannot look now, and that no source has: that is no reason for a client to believe that it never existed. */
 function lost(key: string, cause: Error): SluiceError {
   return new SluiceError(
     "storage_failed",
-    `${key} was kept here, cannot be read any more, and no source has it: see the log`,
+    `${key} was kept, or may be, but cannot be read now, and no source has it: see the log`,
     { cause },
   );
 }

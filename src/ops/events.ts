@@ -37,6 +37,12 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
         "another node was first with another content of a file; ours is set aside, and theirs stands",
       );
       return;
+    case "bucket_state":
+    case "bucket_conflict":
+    case "outbox":
+    case "cache_evicted":
+      logBucketEvent(logger, event);
+      return;
     case "integrity_failed":
       logger.error({ event: type, ...facts }, "a source sent a file that does not verify; it was refused");
       return;
@@ -106,6 +112,34 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "fetch_ended":
     case "upstream_queue":
     case "fleet_message":
+      logger.debug({ event: type, ...facts }, type);
+  }
+}
+
+function logBucketEvent(
+  logger: Logger,
+  event: Extract<SluiceEvent, { readonly type: `bucket_${string}` | "outbox" | "cache_evicted" }>,
+): void {
+  const { type, ...facts } = event;
+  switch (type) {
+    case "bucket_state":
+      if (event.state === "ok") logger.info({ event: type, ...facts }, "the bucket is well again");
+      else
+        logger.error(
+          { event: type, ...facts },
+          "the bucket cannot be asked; answers go on from disk and upstreams, and what is new waits in the outbox",
+        );
+      return;
+    case "bucket_conflict":
+      logger.error(
+        { event: type, ...facts },
+        "another node was first with another file of this name; ours is set aside, and theirs is served from now on",
+      );
+      return;
+    case "cache_evicted":
+      logger.info({ event: type, ...facts }, "files that the bucket has made room on the disk");
+      return;
+    case "outbox":
       logger.debug({ event: type, ...facts }, type);
   }
 }

@@ -206,6 +206,39 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["outcome"],
       registers: [registry],
     }),
+    bucketUp: new Gauge({
+      name: "sluice_bucket_up",
+      help: "1 while the bucket behind the disk can be asked.",
+      labelNames: ["bucket"],
+      registers: [registry],
+    }),
+    bucketConflicts: new Counter({
+      name: "sluice_bucket_conflicts_total",
+      help: "Files of which another node had put another one into the bucket before: theirs is served.",
+      registers: [registry],
+    }),
+    outboxFiles: new Gauge({
+      name: "sluice_outbox_files",
+      help: "Files and records on this disk that the bucket does not have yet.",
+      registers: [registry],
+    }),
+    outboxOldestSeconds: new Gauge({
+      name: "sluice_outbox_oldest_timestamp_seconds",
+      help: "When that which waits in the outbox for longest came there, in seconds since the epoch; 0 when nothing waits.",
+      registers: [registry],
+    }),
+    evictedFiles: new Counter({
+      name: "sluice_disk_cache_evicted_files_total",
+      help: "Files that left the disk cache, as the bucket has them, by why: quota or space.",
+      labelNames: ["reason"],
+      registers: [registry],
+    }),
+    evictedBytes: new Counter({
+      name: "sluice_disk_cache_evicted_bytes_total",
+      help: "Bytes that left the disk cache, as the bucket has them, by why: quota or space.",
+      labelNames: ["reason"],
+      registers: [registry],
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -230,6 +263,20 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "store_failed":
       metrics.storeFailures.labels(event.store, event.operation).inc();
+      return;
+    case "bucket_state":
+      metrics.bucketUp.labels(event.bucket).set(event.state === "ok" ? 1 : 0);
+      return;
+    case "bucket_conflict":
+      metrics.bucketConflicts.inc();
+      return;
+    case "outbox":
+      metrics.outboxFiles.set(event.waiting);
+      metrics.outboxOldestSeconds.set((event.oldestAt ?? 0) / 1000);
+      return;
+    case "cache_evicted":
+      metrics.evictedFiles.labels(event.reason).inc(event.files);
+      metrics.evictedBytes.labels(event.reason).inc(event.bytes);
       return;
     case "ledger_conflict":
       metrics.ledgerConflicts.inc();

@@ -1,7 +1,10 @@
 import path from "node:path";
 import { isSluiceError } from "../core/errors.ts";
-import type { BlobStore, Clock, Events, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
+import type { HealthOf } from "../core/health.ts";
+import type { BlobKey, BlobStore, Clock, Events, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
 import { createDiskBlobStore } from "./blob/disk.ts";
+import type { S3BlobStore } from "./blob/s3.ts";
+import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";
 import { isOnFullDisk } from "./full-disk.ts";
 import { openSqliteLedger } from "./ledger/sqlite.ts";
 import { createModuleStore } from "./module-store.ts";
@@ -15,33 +18,74 @@ export interface DataFolderOptions {
   readonly verifier: ZipVerifier;
   readonly clock: Clock;
   readonly events: Events;
+  /** Stands behind the disk. It is closed with the store. */
+  readonly bucket?: {
+    readonly store: S3BlobStore;
+    /** Tells it from other buckets, with what leads to it. */
+    readonly id: string;
+  };
+}
+
+export interface OpenedStore extends ModuleStore {
+  readonly health: HealthOf;
+  /** Told of each file of ours that another node was first with: whoever has it in memory forgets it. Answers how to end it. */
+  onConceded(listener: (key: BlobKey) => void): () => void;
 }
 
 /**
- * A store in one folder: `modules/` (a GOPROXY by `file://`), `ledger.db`, `staging/` and `quarantine/`. When the ledger is new,
- * whatever stands in `modules/` is checked and recorded in the background.
+ * A store in one folder: `modules/` (a GOPROXY by `file://`), `ledger.db`, `staging/` and `quarantine/`; with a bucket behind it
+ * `outbox.db`. When the ledger is new, whatever stands in `modules/` is checked and recorded in the background.
  */
-export async function openDataFolder(options: DataFolderOptions): Promise<ModuleStore> {
-  const { dataDir, events } = options;
-  const blobs = await createDiskBlobStore({
+export async function openDataFolder(options: DataFolderOptions): Promise<OpenedStore> {
+  const { dataDir, events, clock, bucket } = options;
+  const disk = await createDiskBlobStore({
     root: path.join(dataDir, "modules"),
     stagingDir: path.join(dataDir, "staging"),
     quarantineDir: path.join(dataDir, "quarantine"),
   });
   const { ledger, isNew } = await openLedger(options);
+  const tier =
+    bucket && (await openTier({ dataDir, disk, bucket: bucket.store, bucketId: bucket.id, ledger, clock, events }));
   const closing = new AbortController();
   const store = createModuleStore({
     ...options,
-    blobs,
+    blobs: tier?.blobs ?? disk,
     ledger,
-    stagingFile: () => blobs.stagingFile(),
+    isShared: tier !== undefined,
+    ...(tier !== undefined && { isWhole: tier.isWhole, send: tier.send }),
+    stagingFile: () => disk.stagingFile(),
     beforeClose: async () => {
       closing.abort();
+      await tier?.stop();
       await rebuilding;
     },
   });
-  const rebuilding = isNew ? rebuildInBackground({ blobs, ledger, store, events, signal: closing.signal }) : undefined;
-  return store;
+  const concedeListeners = new Set<(key: BlobKey) => void>();
+  tier?.start(async (key, take) => {
+    await store.concede(key, take);
+    for (const listener of concedeListeners) listener(key);
+  });
+  // Of a bucket only what is read is adopted: it may have much more than this node will ever need.
+  const rebuilding = isNew
+    ? rebuildInBackground({ blobs: disk, ledger, store, events, signal: closing.signal })
+    : undefined;
+  return Object.assign(store, {
+    health: tier?.health ?? (() => []),
+    onConceded: (listener: (key: BlobKey) => void) => {
+      concedeListeners.add(listener);
+      return () => void concedeListeners.delete(listener);
+    },
+  });
+}
+
+async function openTier(options: BucketTierOptions): Promise<BucketTier> {
+  try {
+    return await openBucketTier(options);
+  } catch (error) {
+    await options.ledger.close();
+    await options.disk.close();
+    throw error;
+  }
 }
 
 /**

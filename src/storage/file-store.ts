@@ -23,6 +23,7 @@ import type { FactBook } from "./fact-book.ts";
 import { attempt, tellFailure } from "./failures.ts";
 import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
+import { Turns } from "./turns.ts";
 import type { WholeReads } from "./whole-reads.ts";
 import type { ZipHashes } from "./zip-hashes.ts";
 
@@ -32,6 +33,10 @@ export interface FileStoreOptions {
   readonly hot: HotTier;
   readonly zipHashes: ZipHashes;
   readonly events: Events;
+  /** Whether all that is stored can be looked up now; default: it can. */
+  readonly isWhole?: (() => boolean) | undefined;
+  /** Sends a kept file to where others see it. Answers whether another was there first, so that ours was conceded. */
+  readonly send?: ((key: BlobKey) => Promise<boolean>) | undefined;
   /** What it reads is answered as bytes, the rest as streams. */
   readonly wholeReads: WholeReads;
   /** Checks a file that nothing is known of; throws `BrokenFile`. */
@@ -45,6 +50,8 @@ const streamBufferBytes = 256 * 1024;
 export class FileStore {
   readonly #options: FileStoreOptions;
   readonly #reads = new Singleflight<StoredFile | undefined>();
+  /** What records a file, and what forgets it for another. */
+  readonly #turns = new Turns();
   readonly #passes = new Singleflight<void>();
   /** Revisions of large files that were hashed in this process and found right. */
   readonly #verified = new LRUCache<BlobKey, string>({ max: maxRememberedRevisions });
@@ -59,6 +66,13 @@ export class FileStore {
   }
 
   async keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
+    const key = blobKey(request);
+    const kept = await this.#turns.take(key, () => this.#keepInTurn(request, content, facts));
+    const isConceded = (await this.#options.send?.(key)) ?? false;
+    return isConceded ? ((await this.read(request)) ?? kept) : kept;
+  }
+
+  async #keepInTurn(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
     const key = blobKey(request);
     // Facts before the file: another process writes the file first, so facts without a file are of one that was lost.
     const known = await this.#options.facts.find(key);
@@ -104,7 +118,23 @@ export class FileStore {
   }
 
   async isKnown(request: FileRequest): Promise<boolean> {
-    return (await this.#options.facts.find(blobKey(request))) !== undefined;
+    const { facts, isWhole = () => true } = this.#options;
+    return !isWhole() || (await facts.find(blobKey(request))) !== undefined;
+  }
+
+  /** Another node was first with a file of this name: ours is taken out by `take` and forgotten, and theirs is read from then on. */
+  concede(key: BlobKey, take: () => Promise<void>): Promise<void> {
+    const forget = async (): Promise<undefined> => {
+      await this.#options.facts.forget(key);
+      await take();
+      this.#verified.delete(key);
+      this.#options.hot.delete(key);
+    };
+    return this.#turns.take(key, async () => {
+      // In the turn of a read, as one that is under way would record ours again.
+      while (this.#reads.has(key)) await this.#reads.run(key, forget).catch(() => undefined);
+      await this.#reads.run(key, forget);
+    });
   }
 
   async reject(

@@ -1,9 +1,9 @@
-import { diskBlobs, openTestStore, type StoreParts } from "../../test/support/module-stores.ts";
+import { bucketFolder, openDiskCache } from "../../test/support/disk-cache.ts";
+import { openTestStore, type StoreParts } from "../../test/support/module-stores.ts";
 import { passOnBlobs } from "../../test/support/pass-on.ts";
 import { moduleStoreSuite } from "../../test/suites/module-store.ts";
 import type { BlobStore } from "../core/ports.ts";
 import { createMemoryBlobStore } from "./blob/memory.ts";
-import { createTieredBlobStore } from "./tiered.ts";
 
 const mib = 1024 * 1024;
 
@@ -18,11 +18,11 @@ moduleStoreSuite("memory", () => {
   return openTestStore({ blobs: () => Promise.resolve(blobs) });
 });
 
-moduleStoreSuite("memory over disk", () => openTestStore({ blobs: openTiered }));
+moduleStoreSuite("a disk in front of a bucket", () => openTestStore({ blobs: openCache }));
 
-async function openTiered(parts: StoreParts): Promise<BlobStore> {
-  const memory = createMemoryBlobStore({ maxBytes: 64 * mib });
-  return createTieredBlobStore({ upper: [memory], home: await diskBlobs(parts), events: parts.events });
+async function openCache(parts: StoreParts): Promise<BlobStore> {
+  const { blobs } = await openDiskCache(parts, await bucketFolder(parts.folder));
+  return blobs;
 }
 
 function unclosed(store: BlobStore): BlobStore {

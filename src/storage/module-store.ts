@@ -37,16 +37,27 @@ export interface ModuleStoreOptions {
   readonly memoryBytes: number;
   /** Files up to this size, but at most an eighth of `memoryBytes`, are read whole, larger ones are streamed. */
   readonly wholeFileLimitBytes: number;
+  /** Others write into `blobs` as well: a record may be another than the one that was kept here. */
+  readonly isShared?: boolean;
+  /** Whether all that is stored can be looked up now. Default: it can. What is not found while it cannot is not known not to be there. */
+  readonly isWhole?: () => boolean;
+  /** Sends a file that was just kept to where others see it. Answers whether another was there first, so that ours was conceded. */
+  readonly send?: (key: BlobKey) => Promise<boolean>;
   /** Called first when the store closes: ends what works on it in the background. */
   readonly beforeClose?: () => Promise<void>;
 }
 
+export interface ConcedingModuleStore extends ModuleStore {
+  /** Another node was first with a file of this name: `take` takes ours out of the blobs, and all that is known of it is forgotten. */
+  concede(key: BlobKey, take: () => Promise<void>): Promise<void>;
+}
+
 /** Blobs, ledger, memory and integrity as one. Closing it closes `blobs` and `ledger`. */
-export function createModuleStore(options: ModuleStoreOptions): ModuleStore {
+export function createModuleStore(options: ModuleStoreOptions): ConcedingModuleStore {
   return new TieredModuleStore(options);
 }
 
-class TieredModuleStore implements ModuleStore {
+class TieredModuleStore implements ConcedingModuleStore {
   readonly #options: ModuleStoreOptions;
   readonly #hot: HotTier;
   readonly #facts: FactBook;
@@ -70,6 +81,8 @@ class TieredModuleStore implements ModuleStore {
       hot,
       wholeReads,
       facts: this.#facts,
+      isWhole: options.isWhole,
+      send: options.send,
       zipHashes: new ZipHashes(blobs, events),
       inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile, wholeReads }),
     });
@@ -101,6 +114,10 @@ class TieredModuleStore implements ModuleStore {
 
   isKnown(request: ModuleRequest): Promise<boolean> {
     return this.#files.isKnown(fileRequest(request));
+  }
+
+  concede(key: BlobKey, take: () => Promise<void>): Promise<void> {
+    return this.#files.concede(key, take);
   }
 
   reject(request: ModuleRequest, wrong: { readonly reason: string; readonly h1?: H1 | undefined }): Promise<boolean> {

@@ -24,9 +24,14 @@ export interface S3Server {
     readonly requestHandler: SdkHandler;
     readonly clock: typeof systemClock;
   };
+  /** What tells a Sluice of its own process about it. */
+  readonly env: Readonly<Record<string, string>>;
   /** By SIGKILL. */
   kill(): Promise<void>;
-  /** With the same data at the same address. */
+  /** By SIGSTOP: it takes connections, and answers none. */
+  pause(): void;
+  resume(): void;
+  /** With the same data at the same address, unless it runs. */
   startAgain(): Promise<void>;
   /** Removes the data, too. */
   stop(): Promise<void>;
@@ -52,12 +57,20 @@ export async function startS3Server(program: S3Program): Promise<S3Server> {
     requestHandler: wrap(createSdkHandler({ ca: [] })),
     clock: systemClock,
   });
+  const env = {
+    SLUICE_BUCKET_ENDPOINT: endpoint,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+  const pause = (): void => void child?.kill("SIGSTOP");
+  const resume = (): void => void child?.kill("SIGCONT");
   const kill = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     child.kill("SIGKILL");
     await once(child, "exit");
   };
   const startAgain = async (): Promise<void> => {
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) return;
     child = start(program, { folder, address });
     await ensureBucket(options(), child);
   };
@@ -67,7 +80,7 @@ export async function startS3Server(program: S3Program): Promise<S3Server> {
   };
   try {
     await startAgain();
-    return { bucket, endpoint, options, kill, startAgain, stop };
+    return { bucket, endpoint, options, env, kill, pause, resume, startAgain, stop };
   } catch (error) {
     await stop();
     throw error;

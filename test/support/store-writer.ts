@@ -57,7 +57,7 @@ async function write(): Promise<void> {
     for (let index = next++; index <= Number(values.last); index = next++) {
       await store.keepRecord(parseRequest(`/${recordKey}`), Buffer.from(recordContent(index)), values.writer);
       for (const [key, bytes] of moduleFiles(index, values.writer)) {
-        const sha256 = await keep(store, key, bytes, values.writer);
+        const sha256 = await keepFile(store, key, bytes, values.writer);
         process.stdout.write(`${JSON.stringify({ key, sha256 })}\n`);
       }
     }
@@ -67,7 +67,7 @@ async function write(): Promise<void> {
   await store.close();
 }
 
-async function keep(store: ModuleStore, key: string, bytes: Buffer, source: string): Promise<string> {
+export async function keepFile(store: ModuleStore, key: string, bytes: Buffer, source: string): Promise<string> {
   const facts: Omit<FileFacts, "key" | "firstSeenAt"> = {
     size: bytes.length,
     sha256: createHash("sha256").update(bytes).digest("hex"),

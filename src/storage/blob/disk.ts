@@ -32,6 +32,8 @@ export interface DiskBlobStoreOptions {
 export interface DiskBlobStore extends BlobStore {
   /** A new file name in the staging folder. A file made there is taken over by `create` without a copy. */
   stagingFile(): Promise<string>;
+  /** A second name of a blob's file in the staging folder, for whoever may take the file over; a copy where there are no hard links. */
+  borrow(key: BlobKey): Promise<{ readonly file: string; readonly size: number } | undefined>;
 }
 
 const defaultMinFreeBytes = 32 * 1024 * 1024;
@@ -75,6 +77,21 @@ class DiskStore implements DiskBlobStore {
 
   stagingFile(): Promise<string> {
     return this.#staging.newFile();
+  }
+
+  async borrow(key: BlobKey): Promise<{ readonly file: string; readonly size: number } | undefined> {
+    const source = this.#fileOf(key);
+    const file = await this.#staging.newFile();
+    try {
+      await (this.#hardLinks ? link(source, file) : copyFile(source, file));
+      return { file, size: (await stat(file)).size };
+    } catch (error) {
+      await rm(file, { force: true });
+      if (isMissing(error)) return undefined;
+      if (!this.#hardLinks || !noHardLinks.has(errorCode(error))) throw storageError("read", source, error);
+      this.#hardLinks = false;
+      return this.borrow(key);
+    }
   }
 
   async stat(key: BlobKey): Promise<BlobStat | undefined> {

@@ -10,10 +10,23 @@ const advice: Readonly<Record<string, string>> = {
   InvalidAccessKeyId: "the access key is unknown there: check the credentials",
   NoSuchBucket: "there is no such bucket: make it, or correct its name",
   PermanentRedirect: "the bucket is in another region: set its region",
+  RegionMissing: "no region is set: write region, or set AWS_REGION",
   RequestTimeTooSkewed: "this machine's clock is wrong: set it",
   SignatureDoesNotMatch: "the secret key is not the right one: check the credentials",
   XMinioStorageFull: "no space is left there: free some",
 };
+
+/** What no time changes, but somebody who puts the configuration, the bucket or its permissions right. */
+const refusals: ReadonlySet<unknown> = new Set([
+  "AccessDenied",
+  "AuthorizationHeaderMalformed",
+  "CredentialsProviderError",
+  "InvalidAccessKeyId",
+  "NoSuchBucket",
+  "PermanentRedirect",
+  "RegionMissing",
+  "SignatureDoesNotMatch",
+]);
 
 /** Answers that another attempt may change. */
 const passing: ReadonlySet<string> = new Set([
@@ -38,6 +51,13 @@ export function s3Error(operation: string, url: string, cause: unknown): SluiceE
     details: { operation, url, reason: code, status },
     retryAfterSeconds: 10,
   });
+}
+
+/** The bucket, or what leads to it, is plainly not as it must be. */
+export function isRefusal(error: unknown): error is SluiceError {
+  if (!isSluiceError(error, "storage_failed")) return false;
+  const { permanent, reason, status } = error.details;
+  return permanent === true || refusals.has(reason) || status === 403;
 }
 
 /** Of an answer that refuses. */
@@ -67,6 +87,7 @@ function adviceOf(status: number | undefined): string | undefined {
 /** Such as `AccessDenied`; nothing for the SDK's word for an answer without one. */
 function nameOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || error instanceof SluiceError) return undefined;
+  if (error.message === "Region is missing") return "RegionMissing";
   return /^(Error|TypeError|Unknown|UnknownError|\d+)$/.test(error.name) ? undefined : error.name;
 }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { CopyObjectCommand } from "@aws-sdk/client-s3";
-import { isSluiceError } from "../../core/errors.ts";
-import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore, Events } from "../../core/ports.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
+import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore, Clock, Events } from "../../core/ports.ts";
 import { tellFailure } from "../failures.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 import { S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
@@ -11,53 +11,69 @@ import { listObjects, type ObjectFacts, openObject, revisionOf } from "./s3-read
 import { S3Writes } from "./s3-writes.ts";
 
 export interface S3BlobStoreOptions extends S3BucketOptions {
-  readonly events: Events;
   /** A larger file is sent in parts of this size, at least 5 MiB. Default 16 MiB. */
   readonly partBytes?: number | undefined;
 }
 
+const askFirstFromBytes = 64 * 1024;
 /** What S3 takes, in UTF-8. */
 const maxKeyBytes = 1024;
 const defaultPartBytes = 16 * 1024 * 1024;
 /** An upload takes minutes; one that is older belongs to a process that ended. */
 const uploadLifetimeMs = 24 * 3_600_000;
 
+export interface S3BlobStore extends BlobStore {
+  /** Finds out whether it can be used; what a bucket that has no write-once, or refuses, fails with is an `isRefusal`. */
+  prepare(): Promise<void>;
+}
+
 /**
  * Blobs as objects of a bucket: under `modules/`, what was set aside under `quarantine/`, probes under `probe/`. Any number of
- * processes may use it. A bucket that cannot be reached now is told as an event and used when it can; one that has no write-once
+ * processes may use it. Nothing is asked of it before it is used.
+ */
+export function createS3BlobStore(options: S3BlobStoreOptions): S3BlobStore {
+  return new S3Store(options);
+}
+
+/**
+ * The same, prepared. A bucket that cannot be reached now is told as an event and used when it can; one that has no write-once
  * (see `S3Writes`) is refused with `storage_failed`.
  */
-export async function openS3BlobStore(options: S3BlobStoreOptions): Promise<BlobStore> {
-  const bucket = new S3Bucket(options);
-  const writes = new S3Writes({ bucket, partBytes: options.partBytes ?? defaultPartBytes });
-  const store = new S3Store(bucket, writes);
+export async function openS3BlobStore({
+  events,
+  ...options
+}: S3BlobStoreOptions & { readonly events: Events }): Promise<BlobStore> {
+  const store = createS3BlobStore(options);
   try {
-    await store.prepare(new Date(options.clock.now() - uploadLifetimeMs));
+    await store.prepare();
   } catch (error) {
     if (!isSluiceError(error, "storage_failed") || error.details["permanent"] === true) {
       await store.close();
       throw error;
     }
-    tellFailure(options.events, store.name, error);
+    tellFailure(events, store.name, error);
   }
   return store;
 }
 
-class S3Store implements BlobStore {
+class S3Store implements S3BlobStore {
   readonly name: string;
   readonly #bucket: S3Bucket;
   readonly #writes: S3Writes;
+  readonly #clock: Clock;
 
-  constructor(bucket: S3Bucket, writes: S3Writes) {
-    this.#bucket = bucket;
-    this.#writes = writes;
-    this.name = bucket.url;
+  constructor(options: S3BlobStoreOptions) {
+    this.#bucket = new S3Bucket(options);
+    this.#writes = new S3Writes({ bucket: this.#bucket, partBytes: options.partBytes ?? defaultPartBytes });
+    this.#clock = options.clock;
+    this.name = this.#bucket.url;
   }
 
-  prepare(abortUploadsBefore: Date): Promise<void> {
+  prepare(): Promise<void> {
     return this.#attempt("write", "", async () => {
       await this.#writes.writeOnce();
-      await this.#writes.abortUploads(this.#objectKey(""), abortUploadsBefore);
+      const abortBefore = new Date(this.#clock.now() - uploadLifetimeMs);
+      await this.#writes.abortUploads(this.#objectKey(""), abortBefore);
     });
   }
 
@@ -78,7 +94,9 @@ class S3Store implements BlobStore {
     checkKey(key);
     return this.#attempt("write", key, async () => {
       this.#refuseTooLong(key);
-      if ((await this.#head(key)) !== undefined) return "exists";
+      // Asking first is cheaper than sending a large file for nothing.
+      const isLarge = "file" in content || content.bytes.length > askFirstFromBytes;
+      if (isLarge && (await this.#head(key)) !== undefined) return "exists";
       const outcome = await this.#writes.create(this.#objectKey(key), content);
       if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
       return outcome;
@@ -186,7 +204,10 @@ class S3Store implements BlobStore {
   }
 
   #refuseTooLong(key: BlobKey): void {
-    if (this.#isTooLong(key)) throw new Error(`its name has more than the ${maxKeyBytes} bytes that S3 takes`);
+    if (!this.#isTooLong(key)) return;
+    throw new SluiceError("storage_failed", `${key} has a longer name than the ${maxKeyBytes} bytes that S3 takes`, {
+      details: { operation: "write", refused: "key" },
+    });
   }
 
   async #attempt<T>(operation: string, key: string, work: () => Promise<T>): Promise<T> {

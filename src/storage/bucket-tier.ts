@@ -1,0 +1,164 @@
+import path from "node:path";
+import { isSluiceError, SluiceError } from "../core/errors.ts";
+import type { HealthOf, PartHealth } from "../core/health.ts";
+import type { BlobKey, BlobStore, Clock, Events, Ledger } from "../core/ports.ts";
+import type { DiskBlobStore } from "./blob/disk.ts";
+import type { S3BlobStore } from "./blob/s3.ts";
+import { isRefusal } from "./blob/s3-error.ts";
+import { BucketGuard } from "./bucket-guard.ts";
+import { createDiskCache } from "./disk-cache.ts";
+import { attempt } from "./failures.ts";
+import { isOnFullDisk } from "./full-disk.ts";
+import { requestOf } from "./layout.ts";
+import { Outbox } from "./outbox.ts";
+import { type Concede, Uploader } from "./outbox-uploader.ts";
+import { withPatience } from "./patience.ts";
+
+export interface BucketTierOptions {
+  readonly dataDir: string;
+  readonly disk: DiskBlobStore;
+  readonly bucket: S3BlobStore;
+  /** Tells this bucket from others, with what leads to it. Never shown. */
+  readonly bucketId: string;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+export interface BucketTier {
+  /** The disk in front of the bucket. Closing it closes both. */
+  readonly blobs: BlobStore;
+  /** Whether all that is stored can be looked up now. */
+  readonly isWhole: () => boolean;
+  readonly health: HealthOf;
+  /** Sends a file that was just kept. Answers whether another node was first, so that ours is gone. */
+  readonly send: (key: BlobKey) => Promise<boolean>;
+  /** Begins to send what waits. `concede` is as that of `Uploader.start`. */
+  start(concede: Concede): void;
+  /** Ends what `start` has begun, but for uploads, which end with `blobs`. */
+  stop(): Promise<void>;
+}
+
+/** How long the start waits for the bucket. */
+const preparePatienceMs = 5_000;
+/** Files of an existing folder that are put into the outbox before others have their turn. */
+const seedBatch = 100;
+/** An outbox whose entries wait longer than this is a part that is not well. */
+const lateAfterMs = 10 * 60_000;
+
+/**
+ * Puts a disk in front of a bucket. One that is down does not keep Sluice from starting; one that refuses does (`storage_failed`),
+ * unless this folder has got on with it before: then it is no mistake in the configuration, and what is on the disk is served.
+ */
+export async function openBucketTier(options: BucketTierOptions): Promise<BucketTier> {
+  const { disk, bucket, bucketId, clock, events } = options;
+  const outbox = await openOutbox(options);
+  const guard = new BucketGuard({ name: bucket.name, probe: () => firstOf(bucket), clock, events });
+  try {
+    await withPatience(bucket.prepare(), { clock, ms: preparePatienceMs });
+    outbox.markWorked(bucketId);
+    events.emit({ type: "bucket_state", bucket: bucket.name, state: "ok" });
+  } catch (error) {
+    const isMistake = isRefusal(error) && !outbox.hasWorked(bucketId);
+    if (!isSluiceError(error, "storage_failed") || isMistake) {
+      await guard.close();
+      await bucket.close();
+      outbox.close();
+      throw isMistake ? refused(bucket.name, error) : error;
+    }
+    guard.assumeDown(error);
+  }
+  const uploader = new Uploader({ ...options, outbox, guard });
+  const closing = new AbortController();
+  let seeding: Promise<void> | undefined;
+  return {
+    blobs: createDiskCache({ disk, bucket, guard, outbox, uploader, clock, events, onStored: () => undefined }),
+    isWhole: () => guard.isWell,
+    send: async (key) => (await uploader.push(key)) === "displaced",
+    health: () => [bucketHealth(bucket, guard), outboxHealth(outbox, bucketId, clock.now())],
+    start(concede) {
+      uploader.start(concede);
+      if (outbox.isSeeded(bucketId)) return;
+      seeding = attempt(events, disk.name, () => seed({ disk, outbox, uploader, bucketId, signal: closing.signal }));
+    },
+    async stop() {
+      closing.abort();
+      await seeding;
+    },
+  };
+}
+
+/** Without space for a database the outbox is in memory: the disk takes no files either. */
+async function openOutbox({ dataDir, clock, events }: BucketTierOptions): Promise<Outbox> {
+  const file = path.join(dataDir, "outbox.db");
+  try {
+    return await Outbox.open({ file, clock, events });
+  } catch (error) {
+    if (!isSluiceError(error, "storage_failed") || !(await isOnFullDisk(dataDir))) throw error;
+    events.emit({ type: "store_failed", store: `outbox:${file}`, operation: "open", error });
+    return Outbox.open({ file: ":memory:", clock, events });
+  }
+}
+
+/** What was on the disk before there was this bucket, or whose outbox was lost. What the bucket has is only compared. */
+async function seed({
+  disk,
+  outbox,
+  uploader,
+  bucketId,
+  signal,
+}: {
+  readonly disk: DiskBlobStore;
+  readonly outbox: Outbox;
+  readonly uploader: Uploader;
+  readonly bucketId: string;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  let count = 0;
+  for await (const key of disk.list("")) {
+    if (signal.aborted) return;
+    if (requestOf(key) !== undefined && outbox.find(key) === undefined) outbox.add(key);
+    if (++count % seedBatch !== 0) continue;
+    uploader.wake();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  outbox.markSeeded(bucketId);
+  uploader.wake();
+}
+
+/** Asks for a list, whose refusal says why; the one of a single object may look like an object that is not there. */
+async function firstOf(bucket: BlobStore): Promise<void> {
+  await bucket.list("probe")[Symbol.asyncIterator]().next();
+}
+
+function refused(bucket: string, { message, details }: SluiceError): SluiceError {
+  const advice = "See `[bucket]` of the configuration.";
+  return new SluiceError("storage_failed", `the bucket ${bucket} cannot be used: ${message}. ${advice}`, { details });
+}
+
+function bucketHealth({ name }: BlobStore, guard: BucketGuard): PartHealth {
+  const detail =
+    guard.trouble === undefined
+      ? "answers"
+      : `${guard.trouble}; what is on the disk is served, and what is new waits in the outbox`;
+  return {
+    part: `bucket ${name}`,
+    state: guard.isResting ? "down" : guard.isWell ? "ok" : "degraded",
+    detail,
+    isNeeded: false,
+  };
+}
+
+function outboxHealth(outbox: Outbox, bucketId: string, now: number): PartHealth {
+  const { waiting } = outbox;
+  const waitsMs = waiting === 0 ? 0 : now - (outbox.oldestAt() ?? now);
+  const left =
+    waiting === 0 ? "empty" : `${waiting} wait for the bucket, the first for ${Math.round(waitsMs / 1000)} s`;
+  const isSeeded = outbox.isSeeded(bucketId);
+  return {
+    part: "outbox",
+    state: waitsMs > lateAfterMs ? "degraded" : "ok",
+    detail: isSeeded ? left : `${left}; what was on the disk before the bucket is still being looked through`,
+    isNeeded: false,
+  };
+}

@@ -1,0 +1,264 @@
+import { rm } from "node:fs/promises";
+import { blobKey } from "../protocol/goproxy/index.ts";
+import { isSluiceError } from "../core/errors.ts";
+import { Singleflight } from "../core/singleflight.ts";
+import type { Blob, BlobContent, BlobKey, BlobStore, Clock, Events, Ledger } from "../core/ports.ts";
+import type { DiskBlobStore } from "./blob/disk.ts";
+import type { BucketGuard } from "./bucket-guard.ts";
+import { attempt } from "./failures.ts";
+import { sha256Of, sha256OfStream } from "./hashing.ts";
+import { isFileRequest, requestOf } from "./layout.ts";
+import type { Outbox, OutboxEntry } from "./outbox.ts";
+import { withPatience } from "./patience.ts";
+
+export interface UploaderOptions {
+  readonly outbox: Outbox;
+  readonly disk: DiskBlobStore;
+  readonly bucket: BlobStore;
+  readonly guard: BucketGuard;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * `displaced`: another node was first with another content, and ours is gone from here. `gone`: there was nothing on the disk
+ * to send. `waiting`: it could not be sent now and is tried again.
+ */
+export type UploadOutcome = "uploaded" | "displaced" | "gone" | "waiting";
+
+/** Takes our own out of the store for theirs, by `take`, with all that is known of it. */
+export type Concede = (key: BlobKey, take: () => Promise<void>) => Promise<void>;
+
+/** How long a zip that is on the disk and in the outbox waits to be in the bucket, before its client gets the end of it. */
+const pushPatienceMs = 1_000;
+const uploadsAtOnce = 4;
+const batchEntries = 64;
+const firstDelayMs = 2_000;
+const maxDelayMs = 5 * 60_000;
+const idleMs = 60_000;
+/** Up to this size a file is read and compared with its facts before it is sent. */
+const wholeReadBytes = 1024 * 1024;
+
+/** Brings into the bucket what waits in the outbox: at once what was just added, the rest as soon as the bucket takes it. */
+export class Uploader {
+  readonly #options: UploaderOptions;
+  readonly #uploads = new Singleflight<UploadOutcome>();
+  readonly #closing = new AbortController();
+  #concede: Concede = async (_key, take) => take();
+  #told: { readonly waiting: number; readonly oldestAt: number | undefined } = { waiting: 0, oldestAt: undefined };
+  #nap: AbortController | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: UploaderOptions) {
+    this.#options = options;
+  }
+
+  /** `concede` is called for each file of ours that another node was first with. */
+  start(concede: Concede): void {
+    this.#concede = concede;
+    this.#running = this.#work();
+  }
+
+  /** Sends now what was added, if it was, and waits a moment for it; not while there is too much to do, or the bucket is down. */
+  async push(key: BlobKey): Promise<UploadOutcome> {
+    const { guard, outbox, clock } = this.#options;
+    const entry = outbox.find(key);
+    if (entry === undefined) return "gone";
+    if (guard.isResting || this.#closing.signal.aborted || this.#uploads.size >= uploadsAtOnce) {
+      this.wake();
+      return "waiting";
+    }
+    return withPatience(this.#upload(entry), { clock, ms: pushPatienceMs }).catch(() => "waiting" as const);
+  }
+
+  /** It is not to be sent any more; a moment is waited for what is just being sent. */
+  async forget(key: BlobKey): Promise<void> {
+    const { outbox, clock } = this.#options;
+    outbox.drop(key);
+    if (!this.#uploads.has(key)) return;
+    const sent = this.#uploads.run(key, () => Promise.resolve("gone" as const));
+    await withPatience(sent, { clock, ms: pushPatienceMs }).catch(() => undefined);
+  }
+
+  /** Resolves when the uploads under way are over. What else waits is sent by the next process. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.wake();
+    await this.#running;
+  }
+
+  /** Something was added. */
+  wake(): void {
+    this.#nap?.abort();
+  }
+
+  async #work(): Promise<void> {
+    const { guard, outbox, events, disk } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        if (guard.isResting) {
+          await guard.untilAsked(signal);
+          outbox.hurry();
+        }
+        const due = outbox.due(batchEntries);
+        this.#tell();
+        if (due.length === 0) await this.#rest();
+        else await this.#uploadAll(due);
+      } catch (error) {
+        if (signal.aborted) return;
+        // The outbox itself cannot be read or written.
+        await attempt(events, disk.name, () => Promise.reject(error));
+        await this.#rest();
+      }
+    }
+  }
+
+  async #uploadAll(due: readonly OutboxEntry[]): Promise<void> {
+    const { guard } = this.#options;
+    const waiting = due.values();
+    const work = async (): Promise<void> => {
+      for (const entry of waiting) {
+        if (guard.isResting || this.#closing.signal.aborted) return;
+        await this.#upload(entry);
+      }
+    };
+    await Promise.all(Array.from({ length: uploadsAtOnce }, work));
+  }
+
+  /** Until something is due, or is added. */
+  async #rest(): Promise<void> {
+    const { clock, outbox } = this.#options;
+    const nextDueAt = outbox.nextDueAt() ?? Number.POSITIVE_INFINITY;
+    const ms = Math.min(Math.max(nextDueAt - clock.now(), 1), idleMs);
+    this.#nap = new AbortController();
+    await clock.sleep(ms, AbortSignal.any([this.#nap.signal, this.#closing.signal])).catch(() => undefined);
+  }
+
+  #upload(entry: OutboxEntry): Promise<UploadOutcome> {
+    return this.#uploads.run(entry.key, () => this.#attempt(entry));
+  }
+
+  async #attempt(entry: OutboxEntry): Promise<UploadOutcome> {
+    const outcome = await this.#trySending(entry);
+    if (outcome === "waiting") this.#postpone(entry);
+    else this.#options.outbox.remove(entry);
+    this.#tell();
+    return outcome;
+  }
+
+  async #trySending(entry: OutboxEntry): Promise<UploadOutcome> {
+    const { events, bucket } = this.#options;
+    try {
+      return await this.#send(entry);
+    } catch (error) {
+      if (!isSluiceError(error, "storage_failed")) {
+        const cause = error instanceof Error ? error : new Error(String(error));
+        events.emit({ type: "store_failed", store: bucket.name, operation: "upload", error: cause });
+        return "waiting";
+      }
+      // With a name that the bucket does not take it stays on this disk, and no other node will have it.
+      return error.details["refused"] === "key" ? "gone" : "waiting";
+    }
+  }
+
+  #postpone(entry: OutboxEntry): void {
+    const { outbox, clock, guard } = this.#options;
+    const delayMs = Math.min(firstDelayMs * 2 ** entry.attempts, maxDelayMs);
+    if (!guard.isResting) outbox.postpone(entry, clock.now() + delayMs * (0.75 + Math.random() / 2));
+  }
+
+  async #send({ key }: OutboxEntry): Promise<UploadOutcome> {
+    const request = requestOf(key);
+    if (request === undefined) return "gone";
+    if (!isFileRequest(request)) return this.#sendRecord(key);
+    // It names the commit that the other two are of. So it is the one that decides who was first.
+    const pin = request.kind === "info" ? undefined : this.#options.outbox.find(blobKey({ ...request, kind: "info" }));
+    if (pin !== undefined && (await this.#upload(pin)) === "waiting") return "waiting";
+    return this.#sendFile(key);
+  }
+
+  async #sendRecord(key: BlobKey): Promise<UploadOutcome> {
+    const { disk, bucket, guard } = this.#options;
+    const blob = await disk.get(key);
+    if (blob === undefined) return "gone";
+    const bytes = await blob.read();
+    await guard.ask({ work: () => bucket.replace(key, bytes) });
+    return "uploaded";
+  }
+
+  async #sendFile(key: BlobKey): Promise<UploadOutcome> {
+    const { disk, bucket, guard } = this.#options;
+    const borrowed = await disk.borrow(key);
+    if (borrowed === undefined) return "gone";
+    try {
+      const content = borrowed.size <= wholeReadBytes ? await this.#readSound(key) : borrowed;
+      if (content === undefined) return "gone";
+      const outcome = await guard.ask({ work: () => bucket.create(key, content) });
+      if (outcome === "created") return "uploaded";
+    } finally {
+      await rm(borrowed.file, { force: true });
+    }
+    return this.#compare(key);
+  }
+
+  /** What rotted on this disk must not get into the bucket. Zips have checksums that tell. */
+  async #readSound(key: BlobKey): Promise<BlobContent | undefined> {
+    const { disk, ledger, events } = this.#options;
+    const blob = await disk.get(key);
+    if (blob === undefined) return undefined;
+    const bytes = await blob.read();
+    const facts = await attempt(events, ledger.name, () => ledger.facts(key));
+    if (facts === undefined || facts.sha256 === (await sha256Of(bytes))) return { bytes };
+    events.emit({ type: "file_corrupt", key, reason: "it is not what was recorded, and was not sent to the bucket" });
+    await disk.setAside(key, blob.revision);
+    return undefined;
+  }
+
+  async #compare(key: BlobKey): Promise<UploadOutcome> {
+    const { disk, bucket, guard } = this.#options;
+    const ours = await disk.get(key);
+    const theirs = await guard.ask({ work: () => bucket.get(key) });
+    try {
+      if (ours === undefined) return "gone";
+      // Somebody has just taken out what stood there.
+      if (theirs === undefined) return "waiting";
+      if (ours.size === theirs.size && (await haveSameContent(ours, theirs))) return "uploaded";
+    } finally {
+      ours?.discard();
+      theirs?.discard();
+    }
+    await this.#displace(key);
+    return "displaced";
+  }
+
+  /** With an `.info`, what was made from our own commit and nobody else has yet goes, too. */
+  async #displace(key: BlobKey): Promise<void> {
+    const { outbox, disk, bucket, events } = this.#options;
+    const request = requestOf(key);
+    const derived =
+      request?.kind === "info"
+        ? (["mod", "zip"] as const).map((kind) => blobKey({ ...request, kind })).filter((other) => outbox.has(other))
+        : [];
+    for (const lost of [key, ...derived]) {
+      events.emit({ type: "bucket_conflict", key: lost, bucket: bucket.name });
+      await this.#concede(lost, async () => void (await disk.setAside(lost)));
+      outbox.drop(lost);
+    }
+  }
+
+  #tell(): void {
+    const { outbox, events } = this.#options;
+    const { waiting } = outbox;
+    const oldestAt = waiting === 0 ? undefined : outbox.oldestAt();
+    if (waiting === this.#told.waiting && oldestAt === this.#told.oldestAt) return;
+    this.#told = { waiting, oldestAt };
+    events.emit({ type: "outbox", ...this.#told });
+  }
+}
+
+async function haveSameContent(one: Blob, other: Blob): Promise<boolean> {
+  const [first, second] = await Promise.all([one, other].map((blob) => sha256OfStream(blob.stream())));
+  return first === second;
+}

@@ -1,0 +1,252 @@
+import { randomUUID } from "node:crypto";
+import { open, readdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { buffer } from "node:stream/consumers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { blobKey, parseRequest } from "../../src/protocol/goproxy/index.ts";
+import { parseModulePath } from "../../src/protocol/module/index.ts";
+import type { BlobStore, ModuleStore } from "../../src/core/ports.ts";
+import { openS3BlobStore } from "../../src/storage/blob/s3.ts";
+import { type BucketNode, type BucketNodeOptions, openBucketNode } from "../support/bucket-node.ts";
+import { recordEvents } from "../support/recorded-events.ts";
+import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { keepFile, moduleFiles } from "../support/store-writer.ts";
+import { keysOf, readKey } from "../suites/blob-store.ts";
+import { sha256 } from "../suites/module-store.ts";
+
+const minio = s3Programs.find(({ name }) => name === "minio");
+if (minio === undefined) throw new Error("there is no MinIO among the S3 programs");
+
+describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front of one bucket", () => {
+  let server: S3Server;
+  let prefix: string;
+  let bucket: BlobStore;
+  let nodes: BucketNode[];
+
+  beforeAll(async () => {
+    server = await startS3Server(minio);
+  });
+
+  afterAll(async () => {
+    await server.stop();
+  });
+
+  beforeEach(async () => {
+    prefix = randomUUID();
+    nodes = [];
+    bucket = await openS3BlobStore({ ...server.options(), prefix, events: recordEvents() });
+  });
+
+  afterEach(async () => {
+    server.resume();
+    await server.startAgain();
+    for (const node of nodes) await node.remove();
+    await bucket.close();
+  });
+
+  async function openNode(options: Partial<BucketNodeOptions> = {}): Promise<BucketNode> {
+    const node = await openBucketNode({ server, prefix, ...options });
+    nodes.push(node);
+    return node;
+  }
+
+  async function restart(node: BucketNode, options?: Partial<BucketNodeOptions>): Promise<BucketNode> {
+    const again = await node.restart(options);
+    nodes = nodes.map((one) => (one === node ? again : one));
+    return again;
+  }
+
+  it("have what one of them keeps, and a copy of what they read", async () => {
+    const [a, b] = [await openNode(), await openNode()];
+    for (const index of [0, 1, 2]) await keepModule(a.store, index);
+    await untilSent(a);
+    for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
+    for (const key of moduleFiles(2, "writer").keys()) expect(await modulesOf(b)).toContain(key);
+    expect(await b.store.versions(parseModulePath("example.com/m1"))).toEqual(["v1.0.0"]);
+    expect(a.events.of("store_failed")).toEqual([]);
+    expect(b.events.of("store_failed")).toEqual([]);
+  });
+
+  it("have records of each other, which no source has confirmed to them", async () => {
+    const [a, b] = [await openNode(), await openNode()];
+    const list = parseRequest("/example.com/m/@v/list");
+    await a.store.keepRecord(list, Buffer.from("v1.0.0\n"), "one");
+    await untilSent(a);
+    expect(await b.store.readRecord(list)).toMatchObject({ bytes: Buffer.from("v1.0.0\n"), checkedAt: 0 });
+    await b.store.keepRecord(list, Buffer.from("v1.0.0\nv1.1.0\n"), "two");
+    await untilSent(b);
+    // What it kept itself is another one, and that is no damage.
+    const again = await restart(a);
+    expect(await again.store.readRecord(list)).toMatchObject({ bytes: Buffer.from("v1.0.0\nv1.1.0\n"), checkedAt: 0 });
+    expect(again.events.of("file_corrupt")).toEqual([]);
+    expect(String(await readKey(bucket, blobKey(list)))).toBe("v1.0.0\nv1.1.0\n");
+  });
+
+  it("agree on every file that they keep at the same time", async () => {
+    const writers = ["one", "two", "three"];
+    const all = await Promise.all(writers.map(() => openNode()));
+    const indexes = [0, 1, 2, 3, 4, 5];
+    await Promise.all(
+      all.map(({ store }, at) => Promise.all(indexes.map((index) => keepModule(store, index, writers[at])))),
+    );
+    for (const node of all) await untilSent(node);
+    for (const index of indexes) {
+      const read = await Promise.all(all.map(({ store }) => readModule(store, index)));
+      const candidates = writers.flatMap((writer) => [...hashesOf(index, writer).values()]);
+      expect(read[0]?.size).toBe(3);
+      for (const hash of read[0]?.values() ?? []) expect(candidates).toContain(hash);
+      for (const other of read) expect(other).toEqual(read[0]);
+      for (const [key, hash] of read[0] ?? []) expect(sha256(await readKey(bucket, key))).toBe(hash);
+    }
+  });
+
+  it("keep, while the bucket is down, what they get, and bring it there when it is back", async () => {
+    const a = await openNode();
+    await keepModule(a.store, 0);
+    await server.kill();
+    for (const index of [1, 2]) await keepModule(a.store, index);
+    await a.store.keepRecord(parseRequest("/example.com/m1/@v/list"), Buffer.from("v1.0.0\n"), "one");
+    for (const index of [0, 1, 2]) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
+    expect(a.store.health()).toMatchObject([{ state: "down" }, { part: "outbox" }]);
+    expect(await a.store.read(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBeUndefined();
+    // Nobody knows whether the bucket has it.
+    expect(await a.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(true);
+    const again = await restart(a);
+    expect(await readModule(again.store, 2)).toEqual(hashesOf(2));
+    await server.startAgain();
+    await untilSent(again);
+    expect(await again.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(false);
+    const b = await openNode();
+    for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
+    expect(again.events.of("bucket_state").map(({ state }) => state)).toEqual(["down", "ok"]);
+    expect(again.store.health()).toMatchObject([{ state: "ok" }, { part: "outbox", detail: "empty" }]);
+  });
+
+  it("serve what they have, and keep what is new, while the bucket hangs", async () => {
+    const a = await openNode();
+    await keepModule(a.store, 0);
+    await untilSent(a);
+    server.pause();
+    for (const index of [1, 2]) await keepModule(a.store, index);
+    for (const index of [0, 1, 2]) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
+    expect(a.store.health()).toMatchObject([{ state: "down" }, {}]);
+    server.resume();
+    await untilSent(a);
+    const b = await openNode();
+    for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
+  });
+
+  it("serve that of the first, once the bucket tells them who that was", async () => {
+    const a = await openNode();
+    await server.kill();
+    await keepModule(a.store, 1, "a");
+    expect(await readModule(a.store, 1)).toEqual(hashesOf(1, "a"));
+    const conceded: string[] = [];
+    a.store.onConceded((key) => conceded.push(key));
+    await server.startAgain();
+    // The other one sends its `.info` first; its zip is not there yet, and ours must not be mixed with it.
+    for (const [key, content] of moduleFiles(1, "b"))
+      if (!key.endsWith(".zip")) await bucket.create(key, { bytes: content });
+    await untilSent(a);
+    const keys = [...moduleFiles(1, "a").keys()];
+    expect(conceded.toSorted()).toEqual(keys.toSorted());
+    expect(
+      a.events
+        .of("bucket_conflict")
+        .map(({ key }) => key)
+        .toSorted(),
+    ).toEqual(keys.toSorted());
+    const theirs = [...hashesOf(1, "b")].filter(([key]) => !key.endsWith(".zip"));
+    expect(await readModule(a.store, 1)).toEqual(new Map(theirs));
+    expect(await keysOf(bucket, "example.com/m1")).not.toContain("example.com/m1/@v/v1.0.0.zip");
+  });
+
+  it("use what is on the disk after a restart, without the bucket", async () => {
+    const a = await openNode();
+    for (const index of [0, 2]) await keepModule(a.store, index);
+    await untilSent(a);
+    const b = await openNode();
+    for (const index of [0, 2]) await readModule(b.store, index);
+    await server.kill();
+    const again = await restart(b);
+    for (const index of [0, 2]) expect(await readModule(again.store, index)).toEqual(hashesOf(index));
+    expect(again.events.of("store_failed").length).toBeLessThanOrEqual(1);
+  });
+
+  it("take a file from the bucket again when it rots on the disk, and leave the bucket's alone", async () => {
+    const a = await openNode();
+    await keepModule(a.store, 2);
+    await untilSent(a);
+    await rotOnDisk(a, "example.com/m2/@v/v1.0.0.zip");
+    const again = await restart(a);
+    // The first one finds the damage.
+    await again.store.read(parseRequest("/example.com/m2/@v/v1.0.0.zip"));
+    expect(await readModule(again.store, 2)).toEqual(hashesOf(2));
+    expect(again.events.of("file_corrupt")).toHaveLength(1);
+    expect(await bucket.stat("example.com/m2/@v/v1.0.0.zip")).toBeDefined();
+  });
+
+  it("take a broken file out of the bucket, and the good one that comes takes its place", async () => {
+    const key = "example.com/m1/@v/v1.0.0.zip";
+    await bucket.create(key, { bytes: Buffer.from("no zip") });
+    const a = await openNode();
+    expect(await a.store.read(parseRequest(`/${key}`))).toBeUndefined();
+    expect(await bucket.stat(key)).toBeUndefined();
+    await keepModule(a.store, 1);
+    await untilSent(a);
+    expect(sha256(await readKey(bucket, key))).toBe(hashesOf(1).get(key));
+  });
+
+  it("bring a folder that was there before the bucket into it", async () => {
+    const a = await openNode({ prefix: `${prefix}-other` });
+    for (const index of [0, 1, 2]) await keepModule(a.store, index);
+    await untilSent(a);
+    await a.store.close();
+    await rm(path.join(a.dataDir, "outbox.db"));
+    const again = await restart(a, { prefix });
+    await untilSent(again);
+    const b = await openNode();
+    for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
+  });
+});
+
+/** Key to SHA-256, of what a writer keeps of a module. */
+function hashesOf(index: number, writer = "writer"): ReadonlyMap<string, string> {
+  return new Map([...moduleFiles(index, writer)].map(([key, content]) => [key, sha256(content)]));
+}
+
+async function keepModule(store: ModuleStore, index: number, writer = "writer"): Promise<void> {
+  for (const [key, content] of moduleFiles(index, writer))
+    await keepFile(store, key, content, `https://${writer}.example`);
+}
+
+async function readModule(store: ModuleStore, index: number): Promise<ReadonlyMap<string, string>> {
+  const hashes = new Map<string, string>();
+  for (const key of moduleFiles(index, "").keys()) {
+    const file = await store.read(parseRequest(`/${key}`));
+    if (file !== undefined) hashes.set(key, sha256(await buffer(file.stream())));
+  }
+  return hashes;
+}
+
+async function modulesOf({ dataDir }: BucketNode): Promise<string[]> {
+  const root = path.join(dataDir, "modules");
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
+}
+
+async function untilSent({ store }: BucketNode): Promise<void> {
+  await vi.waitFor(() => expect(store.health()).toMatchObject([{ state: "ok" }, { detail: "empty" }]), {
+    timeout: 40_000,
+    interval: 20,
+  });
+}
+
+async function rotOnDisk({ dataDir }: BucketNode, key: string): Promise<void> {
+  const handle = await open(path.join(dataDir, "modules", key), "r+");
+  await handle.write(Buffer.from("rotten"), 0, 6, 1000);
+  await handle.close();
+}
