@@ -4,8 +4,10 @@ import type { HealthOf } from "./core/health.ts";
 import type { Events, Source } from "./core/ports.ts";
 import { withHedging } from "./net/hedge.ts";
 import { createRetryBudget, withinBudget } from "./net/retry-budget.ts";
+import type { HttpClient } from "./net/http.ts";
 import type { HttpEntry } from "./sources/chain-spec.ts";
 import { createUpstreamSource } from "./sources/upstream/http.ts";
+import { type Check, checkUrl, createCheck } from "./sources/upstream-health/check.ts";
 import { createUpstreamHealth, type UpstreamHealth } from "./sources/upstream-health/health.ts";
 import { createEntryClient, entryCredentials, type Network, overrideOf } from "./compose-network.ts";
 
@@ -15,6 +17,8 @@ const retriesPerPlace = 8;
 const processRetries = { capacity: 2000, perSecond: 50 };
 /** What may be asked twice because no answer came: a share of all requests to an upstream. */
 const twice = { perSuccess: 0.4, perSecond: 1, capacity: 64 };
+
+const neverOpen = { streak: Number.POSITIVE_INFINITY, share: Number.POSITIVE_INFINITY };
 
 export interface Upstreams {
   /** An upstream with its own pool, queue, retry budget and health. */
@@ -34,11 +38,23 @@ export function composeUpstreams(
     open(entry) {
       const override = overrideOf(entry, config);
       const concurrency = override?.concurrency ?? upstream.concurrency;
-      const health = createUpstreamHealth({ name: entry.name, clock: systemClock, events, concurrency });
+      const credentials = entryCredentials(entry, config);
+      // What is asked twice needs connections of its own: those that do not answer may be all the others. So does a check.
+      const connections = Math.ceil(concurrency * (1 + twice.perSuccess)) + 1;
+      const client = createEntryClient(entry, config, { network, connections });
+      const health = createUpstreamHealth({
+        name: entry.name,
+        clock: systemClock,
+        events,
+        concurrency,
+        minConcurrency: override?.minConcurrency ?? upstream.minConcurrency,
+        patienceMs: upstream.waitWhileDownMs,
+        maxWaiting: upstream.maxWaiting,
+        check: composeCheck(entry, config, client),
+        rules: (override?.breaker ?? upstream.breaker) ? {} : neverOpen,
+      });
       opened.push(health);
-      // What is asked twice needs connections of its own: those that do not answer may be all the others.
-      const connections = Math.ceil(concurrency * (1 + twice.perSuccess));
-      const http = withHedging(createEntryClient(entry, config, { network, connections }), {
+      const http = withHedging(client, {
         clock: systemClock,
         usual: () => health.condition.firstByteMs,
         budget: createRetryBudget(systemClock, twice),
@@ -46,7 +62,7 @@ export function composeUpstreams(
       const source = createUpstreamSource({
         name: entry.name,
         url: entry.url,
-        credentials: entryCredentials(entry, config),
+        credentials,
         http,
         queue: { maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs },
         retry: { attempts: override?.attempts ?? upstream.attempts },
@@ -66,4 +82,14 @@ export function composeUpstreams(
     },
     health: () => opened.map(({ part }) => part),
   };
+}
+
+/** None without a breaker: it is there to open and close it. */
+function composeCheck(entry: HttpEntry, config: Config, http: HttpClient): Check | undefined {
+  const { upstream } = config;
+  const override = overrideOf(entry, config);
+  const path = override?.healthPath ?? upstream.healthPath;
+  if (path === "" || !(override?.breaker ?? upstream.breaker)) return undefined;
+  const credentials = entryCredentials(entry, config)?.reveal();
+  return createCheck({ name: entry.name, url: checkUrl(entry.url, path), credentials, http, clock: systemClock });
 }

@@ -107,6 +107,10 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
     { file: "[upstream]\nmax_waiting = 1.5" },
     "conf/sluice.toml:2: [upstream] max_waiting = 1.5 is not a whole number of at least 1",
   ],
+  [
+    { env: { SLUICE_UPSTREAM_HEALTH_PATH: "https://proxy.example.com/healthz" } },
+    'SLUICE_UPSTREAM_HEALTH_PATH="https://proxy.example.com/healthz" is not a path below the upstream\'s URL; write it like healthz, or leave it empty for none',
+  ],
   [{ env: { SLUICE_LOG_REQUESTS: "maybe" } }, 'SLUICE_LOG_REQUESTS="maybe" is not a yes or no; write true or false'],
   [{ flags: { "log-format": "xml" } }, '--log-format "xml" is not one of its values; write auto, json or pretty'],
   [{ flags: { "data-dir": "" } }, '--data-dir "" is empty; write the path of a file or folder'],

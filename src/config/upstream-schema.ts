@@ -28,6 +28,9 @@ export const overrideSchema = section("What is different for one upstream of the
     doc: "Name of the environment variable with the password or token.",
   }),
   concurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  minConcurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  breaker: setting(value.flag().optional(), { kind: "boolean", doc: "As in `[upstream]`." }),
+  healthPath: setting(value.urlPath().optional(), { kind: "text", doc: "As in `[upstream]`." }),
   attempts: setting(value.integer({ min: 1, max: 20 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
   connectTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
   firstByteTimeoutMs: setting(value.duration({ min: 1 }).optional(), { kind: "duration", doc: "As in `[upstream]`." }),
@@ -62,7 +65,12 @@ export const upstreamSchema = section("Where modules come from.", {
   concurrency: setting(value.integer({ min: 1, max: 10_000 }), {
     kind: "integer",
     default: 64,
-    doc: "Requests under way to one upstream at the same time.",
+    doc: "Requests under way to one upstream at the same time, at the most. While it says that it has too much to do (429, 503), and at first after an outage, there are fewer.",
+  }),
+  minConcurrency: setting(value.integer({ min: 1, max: 10_000 }), {
+    kind: "integer",
+    default: 8,
+    doc: "Requests to which `concurrency` is brought down at the most. With a number that is not below it nothing is adapted.",
   }),
   maxWaiting: setting(value.integer({ min: 1 }), {
     kind: "integer",
@@ -73,6 +81,24 @@ export const upstreamSchema = section("Where modules come from.", {
     kind: "integer",
     default: 10,
     doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
+  }),
+  breaker: setting(value.flag(), {
+    kind: "boolean",
+    default: true,
+    synonyms: ["circuit_breaker"],
+    doc: "Whether an upstream that is down (it answered none of 15 requests in a row, or one of ten for longer) is asked by a few requests every few seconds only. What fails now and then is tried again and does not count as down.",
+  }),
+  waitWhileDownMs: setting(value.duration(), {
+    kind: "duration",
+    default: "30s",
+    synonyms: ["down_wait", "patience", "grace"],
+    doc: "How long a request waits for an upstream that went down lately, if nothing else can answer it. `0s` fails at once. In an outage of more than twice that time it waits until the upstream was asked once more.",
+  }),
+  healthPath: setting(value.urlPath(), {
+    kind: "text",
+    default: "sumdb/sum.golang.org/supported",
+    synonyms: ["health_check", "check", "health_url", "ping"],
+    doc: "Path below the upstream's URL that is asked for once when the upstream works, and again while it is down or hangs and somebody uses it. Any answer below 500 will do. An upstream that never answered it is judged by its requests alone. Empty is none.",
   }),
   connectTimeoutMs: setting(value.duration({ min: 1 }), {
     kind: "duration",

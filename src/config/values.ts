@@ -112,6 +112,13 @@ export function optionalPath() {
   });
 }
 
+/** A path below the URL of an upstream, or `""` for none. */
+export function urlPath() {
+  return text().refine((value) => !/[\s?#]|:\/\//.test(value), {
+    error: "is not a path below the upstream's URL; write it like healthz, or leave it empty for none",
+  });
+}
+
 /** Paths as written; the loader makes them absolute. */
 export function paths() {
   return z.array(path(), { error: 'is not a list; write ["/etc/sluice/sumdb.key"]' });

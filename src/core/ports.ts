@@ -511,6 +511,8 @@ export type SluiceEvent =
       readonly state: PartHealth["state"];
       readonly reason: string;
     }
+  /** It was asked for something cheap, to learn whether it is there. `ok`, or the error's code. */
+  | { readonly type: "upstream_check"; readonly upstream: string; readonly outcome: string }
   | {
       readonly type: "git_fetch";
       readonly repository: string;

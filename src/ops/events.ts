@@ -111,6 +111,7 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "fetch_started":
     case "fetch_ended":
     case "upstream_queue":
+    case "upstream_check":
     case "fleet_message":
       logger.debug({ event: type, ...facts }, type);
   }

@@ -95,6 +95,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["upstream"],
       registers: [registry],
     }),
+    upstreamChecks: new Counter({
+      name: "sluice_upstream_checks_total",
+      help: "Times an upstream was asked whether it is there, as its requests did not tell, by outcome: ok or an error code.",
+      labelNames: ["upstream", "outcome"],
+      registers: [registry],
+    }),
     upstreamChanges: new Counter({
       name: "sluice_upstream_state_changes_total",
       help: "How often an upstream became ok, degraded or down. What it is now is in sluice_part_state.",
@@ -299,6 +305,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
       if (event.firstByteMs !== undefined)
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      return;
+    case "upstream_check":
+      metrics.upstreamChecks.labels(event.upstream, event.outcome).inc();
       return;
     case "upstream_state":
       metrics.upstreamChanges.labels(event.upstream, event.state).inc();

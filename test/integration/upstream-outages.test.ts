@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Source } from "../../src/core/ports.ts";
+import { createHttpClient } from "../../src/net/http-client.ts";
 import { createUpstreamSource } from "../../src/sources/upstream/http.ts";
-import { startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { checkUrl, createCheck } from "../../src/sources/upstream-health/check.ts";
+import { createUpstreamHealth } from "../../src/sources/upstream-health/health.ts";
+import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createRandom, type Random } from "../support/random.ts";
 import { recordEvents } from "../support/recorded-events.ts";
@@ -100,6 +103,11 @@ describe("an upstream that comes and goes", () => {
   }
 });
 
+async function disposable(started: Promise<FixtureUpstream>): Promise<FixtureUpstream & AsyncDisposable> {
+  const upstream = await started;
+  return { ...upstream, [Symbol.asyncDispose]: () => upstream.close() };
+}
+
 test("an outage of many hours is asked about every few seconds, and by nobody when nobody asks", async () => {
   const random = createRandom(1);
   const { clock, upstream, source } = simulate(random, () => "refused");
@@ -111,6 +119,47 @@ test("an outage of many hours is asked about every few seconds, and by nobody wh
 });
 
 describe("a real upstream", () => {
+  test("that hangs is left as soon as a check hangs, too, and used again when one is answered", async () => {
+    await using upstream = await disposable(startFixtureUpstream());
+    const clock = createManualClock();
+    const events = recordEvents();
+    const http = createHttpClient({ ca: [], userAgent: "Sluice/test", instanceId: "test", connections: 9 });
+    const url = new URL(upstream.url);
+    const check = createCheck({ name: url.host, url: checkUrl(url, "healthz"), http, clock });
+    const health = createUpstreamHealth({ name: upstream.url, clock, events, check, concurrency: 8 });
+    const source = createUpstreamSource({ name: upstream.url, url, http, clock, events, health });
+    const gone = new AbortController();
+    try {
+      upstream.setFault(/./, { kind: "hang" });
+      const fast = { ...contextOf(), failFast: true };
+      const hung = Array.from({ length: 8 }, () => failureOf(fetchBytes(source, mod, fast)));
+      const patient = fetchBytes(source, mod, contextOf(gone.signal));
+      await upstream.arrived(mod, 8);
+      for (let number = 1; number <= 2; number++) {
+        await clock.advance(number === 1 ? 10_000 : 5000);
+        await upstream.arrived("healthz", number);
+      }
+      await clock.advance(5000);
+      await settle(clock, hung, 100);
+      const codes = (await Promise.all(hung)).map(({ code, message }) => [code, message.includes("down since")]);
+      expect(codes).toEqual(Array.from({ length: 8 }, () => ["upstream_failed", true]));
+      upstream.clearFaults();
+      for (let second = 0; source.condition?.().state === "down"; second++) {
+        expect(second).toBeLessThan(30);
+        await clock.advance(1000);
+        await upstream.arrived("healthz", 3);
+        await Promise.race([patient, new Promise((resolve) => setImmediate(resolve))]);
+      }
+      expect((await patient).toString()).toContain("module example.com/leaf");
+      expect((await fetchBytes(source, mod, fast)).toString()).toContain("module example.com/leaf");
+      expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "ok"]);
+    } finally {
+      gone.abort();
+      await source.close();
+      await http.close();
+    }
+  });
+
   test("that dies and comes back: what was asked meanwhile is answered", async () => {
     let upstream = await startFixtureUpstream();
     const { port } = upstream;

@@ -74,6 +74,10 @@ export interface Breaker {
   enter(): Pass | undefined;
   /** Opens it for something that no single request tells. */
   trip(reason: string, cause: SluiceError): void;
+  /** Something that is no request tells that it is back: as many requests more are let through to see. */
+  encourage(): void;
+  /** Or that it is still down: nobody needs to see, if nobody does already. */
+  discourage(cause: SluiceError): void;
   /** Resolves when the state or what may enter changes. */
   changed(): Promise<void>;
   /** Ends its timer. */
@@ -103,7 +107,7 @@ export function createBreaker({ clock, random = Math.random, onChange, ...option
   let answers = 0;
   let trialsLeft = 0;
   let trialsOut = 0;
-  let trialsSince = 0;
+  let trialsSince: number | undefined;
   let change = Promise.withResolvers<void>();
   let timer = new AbortController();
 
@@ -121,7 +125,7 @@ export function createBreaker({ clock, random = Math.random, onChange, ...option
       if (!breaker.mayEnter) return undefined;
       const isTrial = state === "half-open";
       if (isTrial) {
-        if (trialsLeft === rules.trials) trialsSince = clock.now();
+        trialsSince ??= clock.now();
         trialsLeft -= 1;
         trialsOut += 1;
       }
@@ -130,6 +134,15 @@ export function createBreaker({ clock, random = Math.random, onChange, ...option
     },
     trip(reason, cause) {
       if (state === "closed") open({ reason, cause, since: clock.now() });
+    },
+    encourage() {
+      if (state !== "half-open") return;
+      trialsLeft += rules.trials;
+      tell();
+    },
+    discourage(cause) {
+      if (state !== "half-open" || trialsOut > 0 || outage === undefined) return;
+      open({ ...outage, cause, triedAt: clock.now() });
     },
     changed: () => change.promise,
     close() {
@@ -210,7 +223,7 @@ export function createBreaker({ clock, random = Math.random, onChange, ...option
     open({ ...outage, cause: error, triedAt: trialsSince });
   }
 
-  function open(seen: Pick<Outage, "reason" | "cause" | "since"> & { readonly triedAt?: number }): void {
+  function open(seen: Pick<Outage, "reason" | "cause" | "since"> & { readonly triedAt?: number | undefined }): void {
     const openMs = Math.max(backoffMs(), retryAfterMs(seen.cause));
     openings += 1;
     relapses += 1;
@@ -222,6 +235,7 @@ export function createBreaker({ clock, random = Math.random, onChange, ...option
       () => {
         trialsLeft = rules.trials;
         trialsOut = 0;
+        trialsSince = undefined;
         turn("half-open");
       },
       // Closed meanwhile, or for good.

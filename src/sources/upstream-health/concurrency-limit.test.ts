@@ -43,7 +43,7 @@ test("answers of one load count once", () => {
   expect(limit.now).toBe(31);
 });
 
-test("it falls to an eighth, or to what is given, and not below", () => {
+test("it falls to eight, or to what is given, and not below", () => {
   for (const [min, lowest] of [
     [undefined, 8],
     [3, 3],

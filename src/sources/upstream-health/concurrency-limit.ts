@@ -18,7 +18,7 @@ export interface ConcurrencyLimit {
 export interface ConcurrencyLimitOptions {
   readonly clock: Pick<Clock, "now">;
   readonly max: number;
-  /** It never falls below. Default: an eighth of `max`. */
+  /** It never falls below. Default 8. */
   readonly min?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ const forgetMs = 300_000;
  * often than not. Not by its latency: that tells whether it has a module at hand or fetches it, which differs by a factor of hundreds.
  */
 export function createConcurrencyLimit({ clock, max, ...options }: ConcurrencyLimitOptions): ConcurrencyLimit {
-  const min = Math.min(max, options.min ?? Math.max(1, Math.floor(max / 8)));
+  const min = Math.min(max, options.min ?? 8);
   const unable = createOutcomeWindow(clock, unableWindow);
   let limit = max;
   /** Below it every answer adds one, above it a whole round of answers adds a few. */

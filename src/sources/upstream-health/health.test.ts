@@ -28,7 +28,7 @@ function open(options: Partial<UpstreamHealthOptions> = {}) {
   }
 
   function send(error?: SluiceError, firstByteMs = 100): void {
-    const sent = health.send();
+    const sent = health.send({ failFast: false });
     if (sent === undefined) throw new Error("nothing may be sent");
     if (error === undefined) sent.answered(firstByteMs);
     else sent.failed(error);
@@ -59,7 +59,7 @@ describe("an upstream that is down", () => {
     const { clock, health, ask, fail } = open();
     await fail();
     await clock.advance(1000);
-    for (let trial = 0; trial < 3; trial++) health.send();
+    for (let trial = 0; trial < 3; trial++) health.send({ failFast: false });
     const asked = ask();
     await clock.advance(30_000);
     expect(await asked).toBe(
@@ -105,7 +105,11 @@ describe("an upstream that is down", () => {
       await fail();
       for (let round = 0; ; round++) {
         await clock.advance(10_000);
-        const trials = [health.send(), health.send(), health.send()];
+        const trials = [
+          health.send({ failFast: false }),
+          health.send({ failFast: false }),
+          health.send({ failFast: false }),
+        ];
         const asked = round === rounds ? ask() : undefined;
         for (const trial of trials) trial?.failed(refused);
         if (asked === undefined) continue;
@@ -132,6 +136,84 @@ describe("an upstream that is down", () => {
     const asked = ask({ signal: gone.signal });
     gone.abort();
     expect(await asked).toBe("cancelled");
+  });
+});
+
+describe("checks", () => {
+  const hung = new SluiceError("upstream_timeout", `${name}: did not answer a check within 5 s`);
+
+  function openChecked(outcomes: readonly ("alive" | "unknown" | SluiceError)[]) {
+    const left = [...outcomes];
+    let asked = 0;
+    const check = async () => {
+      asked += 1;
+      return left.shift() ?? hung;
+    };
+    return { ...open({ check }), asked: () => asked };
+  }
+
+  test("find out that an upstream hangs: requests under way end, those of which something came do not", async () => {
+    const { clock, health } = openChecked([]);
+    const [begun, silent] = [health.send({ failFast: false }), health.send({ failFast: false })];
+    await clock.advance(3000);
+    begun?.answered(3000);
+    const late = health.send({ failFast: false });
+    await clock.advance(6000);
+    expect(health.condition.state).toBe("ok");
+    // What answered a request may fail checks for reasons of its own.
+    await clock.advance(60_000);
+    expect([health.condition.state, silent?.signal.aborted, late?.signal.aborted]).toEqual(["ok", false, false]);
+
+    const fresh = openChecked([]);
+    const sent = fresh.health.send({ failFast: false });
+    await fresh.clock.advance(10_000);
+    expect(sent?.signal.reason).toMatchObject({ code: "upstream_timeout" });
+    expect(fresh.health.part).toMatchObject({
+      state: "down",
+      detail: expect.stringMatching(/no answer to any request for 10 s.*: did not answer a check within 5 s$/),
+    });
+  });
+
+  test("keep who has something else to answer from an upstream that is still down", async () => {
+    const { clock, ask, health, fail, asked } = openChecked([hung, hung, "alive"]);
+    await fail();
+    for (let round = 0; round < 2; round++) {
+      await clock.advance(health.condition.state === "down" ? 2000 * (round + 1) : 0);
+      expect(await ask({ failFast: true })).toMatch(/down since/);
+      expect(health.send({ failFast: true })).toBe(undefined);
+    }
+    await clock.advance(4000);
+    expect(asked()).toBe(3);
+    expect(await ask({ failFast: true })).toBe("ready");
+    health.send({ failFast: true })?.answered();
+    expect(health.condition.state).not.toBe("down");
+  });
+
+  test("keep nobody from it where it never answered one", async () => {
+    const { clock, ask, send, fail } = openChecked([]);
+    send();
+    await fail();
+    await clock.advance(1000);
+    expect(await ask({ failFast: true })).toBe("ready");
+  });
+
+  test("let more requests through when it answers them", async () => {
+    const { clock, health, fail } = openChecked(["alive"]);
+    await fail();
+    await clock.advance(1000);
+    const trials = Array.from({ length: 10 }, () => health.send({ failFast: false }));
+    expect(trials.filter((trial) => trial !== undefined).length).toBe(6);
+  });
+
+  test("are not made while nobody asks for anything", async () => {
+    const { clock, ask, fail, asked } = openChecked([]);
+    await fail();
+    await clock.advance(300_000);
+    const before = asked();
+    await clock.advance(3_600_000);
+    expect([asked() - before, clock.sleeping]).toEqual([0, 0]);
+    expect(await ask({ failFast: true })).toMatch(/down since/);
+    expect(asked() - before).toBe(1);
   });
 });
 

@@ -4,8 +4,10 @@ import type { Clock, Events, SourceCondition } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { isPermanent } from "../../net/transport-error.ts";
 import { type BreakerRules, createBreaker, type Outage, type Pass } from "./breaker.ts";
+import type { Check } from "./check.ts";
 import { createConcurrencyLimit } from "./concurrency-limit.ts";
 import { createLatency } from "./latency.ts";
+import { createLookout } from "./lookout.ts";
 import { createOutcomeWindow } from "./outcome-window.ts";
 
 export interface UpstreamHealthOptions {
@@ -17,9 +19,11 @@ export interface UpstreamHealthOptions {
   readonly patienceMs?: number | undefined;
   /** Requests that may wait so. Default 10 000. */
   readonly maxWaiting?: number | undefined;
-  /** Requests under way at the most, and the least that this is brought down to. Default 64, and an eighth of it. */
+  /** Requests under way at the most, and the least that this is brought down to. Default 64 and 8. */
   readonly concurrency?: number | undefined;
   readonly minConcurrency?: number | undefined;
+  /** Something cheap to ask it for. Without it only the requests themselves tell. */
+  readonly check?: Check | undefined;
   readonly rules?: Partial<BreakerRules> | undefined;
   /** At least 0 and below 1. */
   readonly random?: (() => number) | undefined;
@@ -35,6 +39,8 @@ export interface Asker {
 
 /** One request that is sent. What comes first of `answered` and `failed` tells whether the upstream works. */
 export interface SentRequest {
+  /** Aborted, with an `upstream_timeout`, when the upstream is found to hang before the first byte came. */
+  readonly signal: AbortSignal;
   /** The first byte of a file, after so many milliseconds, or a status that only a server that works answers. */
   answered(firstByteMs?: number): void;
   failed(error: SluiceError): void;
@@ -47,7 +53,7 @@ export interface UpstreamHealth {
   /** Resolves when a request may be sent. Fails with `upstream_failed` when the upstream is down and waiting is over, or no use. */
   ready(asker: Asker): Promise<void>;
   /** Undefined when none may be sent now: `ready` says when. */
-  send(): SentRequest | undefined;
+  send(asker: Pick<Asker, "failFast">): SentRequest | undefined;
   /** Requests that may be under way now. */
   readonly concurrency: number;
   readonly condition: SourceCondition;
@@ -65,6 +71,8 @@ const flakyFrom = 0.2;
 const flakyUntil = 0.1;
 const flakyWindow = { maxSize: 100, maxAgeMs: 300_000 };
 const flakyMin = 20;
+/** Somebody asked for something in this time: worth knowing whether it is back. */
+const usedLatelyMs = 300_000;
 const slowFrom = 5;
 const slowUntil = 2.5;
 
@@ -78,6 +86,18 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
   const latency = createLatency(clock);
   const outcomes = createOutcomeWindow(clock, flakyWindow);
   const limit = createConcurrencyLimit({ clock, max: options.concurrency ?? 64, min: options.minConcurrency });
+  const unanswered = new Map<AbortController, number>();
+  const lookout =
+    options.check === undefined
+      ? undefined
+      : createLookout({
+          clock,
+          check: options.check,
+          oldestUnanswered: () => unanswered.values().next().value,
+          onSilent: cutAll,
+          onChecked: (outcome) =>
+            events.emit({ type: "upstream_check", upstream: name, outcome: outcome === "alive" ? "ok" : outcome.code }),
+        });
   const breaker = createBreaker({
     clock,
     rules: options.rules,
@@ -87,17 +107,25 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
         limit.restart();
         outcomes.clear();
       }
+      isCleared = false;
+      if (state === "half-open") void askAgain();
       report();
     },
   });
   let waiting = 0;
+  /** Requests of who has something else to answer may find out whether it is back, as checks do not say the opposite. */
+  let isCleared = false;
+  let askedAt = clock.now();
   let isFlaky = false;
   let isSlow = false;
   let reported: PartHealth["state"] = "ok";
 
   return {
     async ready(asker) {
-      while (!breaker.mayEnter) {
+      const isCheckDue = breaker.state === "half-open" && clock.now() - askedAt > usedLatelyMs;
+      askedAt = clock.now();
+      if (isCheckDue) void askAgain();
+      while (!mayEnter(asker)) {
         if (!mayWait(asker)) throw down();
         waiting += 1;
         try {
@@ -107,8 +135,8 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
         }
       }
     },
-    send() {
-      const pass = breaker.enter();
+    send(asker) {
+      const pass = mayEnter(asker) ? breaker.enter() : undefined;
       return pass === undefined ? undefined : follow(pass);
     },
     get concurrency() {
@@ -122,16 +150,51 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
       judge();
       return { part: `upstream ${name}`, state: state(), detail: detail(), isNeeded: false };
     },
-    close: () => breaker.close(),
+    close() {
+      breaker.close();
+      lookout?.close();
+    },
   };
+
+  /** Who has something else to answer does not wait for a trial that may hang. */
+  function mayEnter({ failFast }: Pick<Asker, "failFast">): boolean {
+    const isTrial = breaker.state === "half-open";
+    return breaker.mayEnter && !(isTrial && failFast && lookout !== undefined && !isCleared);
+  }
+
+  /** While nobody uses it, nobody asks. */
+  async function askAgain(): Promise<void> {
+    if (lookout === undefined || clock.now() - askedAt > usedLatelyMs) return;
+    const outage = breaker.outage;
+    const outcome = await lookout.ask();
+    if (breaker.outage !== outage || breaker.state !== "half-open") return;
+    if (outcome instanceof SluiceError) return breaker.discourage(outcome);
+    isCleared = true;
+    if (outcome === "alive") breaker.encourage();
+  }
+
+  function cutAll(silentMs: number, error: SluiceError): void {
+    breaker.trip(`no answer to any request for ${Math.round(silentMs / 1000)} s`, error);
+    const reason = new SluiceError("upstream_timeout", `${name}: does not answer, neither this nor anything else`, {
+      cause: error,
+      details: { upstream: name },
+    });
+    for (const request of unanswered.keys()) request.abort(reason);
+  }
 
   function follow(pass: Pass): SentRequest {
     const sentAt = clock.now();
+    const cut = new AbortController();
+    unanswered.set(cut, sentAt);
+    lookout?.sent();
     let isSettled = false;
     return {
+      signal: cut.signal,
       answered(firstByteMs) {
         if (isSettled) return;
         isSettled = true;
+        unanswered.delete(cut);
+        lookout?.answered();
         if (firstByteMs !== undefined) latency.add(firstByteMs);
         pass.answered();
         limit.answered();
@@ -143,6 +206,7 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
         limit.failed(error, sentAt);
       },
       end(isGood) {
+        unanswered.delete(cut);
         pass.end();
         if (isGood === undefined) return;
         outcomes.add(!isGood);

@@ -93,7 +93,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             for (;;) {
               await health.ready(asker);
               const turn = await queue.run(client, signal, async () => {
-                const sent = health.send();
+                const sent = health.send(asker);
                 // It went down while this one waited for its turn, or others are there first to see whether it is back.
                 if (sent === undefined) return undefined;
                 attempts = number;
@@ -150,8 +150,10 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     let outcome = "ok";
     let failure: unknown;
     try {
-      return await exchange(run.request, run.receive, { ...run, seen, startedAt });
-    } catch (error) {
+      const signal = AbortSignal.any([run.signal, run.sent.signal]);
+      return await exchange(run.request, run.receive, { ...run, signal, seen, startedAt });
+    } catch (thrown) {
+      const error: unknown = run.sent.signal.aborted ? run.sent.signal.reason : thrown;
       outcome = isSluiceError(error) ? error.code : "internal";
       failure = error;
       throw error;
