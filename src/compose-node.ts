@@ -1,13 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "./config/index.ts";
 import type { HealthOf, PartHealth } from "./core/health.ts";
+import type { Messages } from "./core/fleet.ts";
 import { OfflineSwitch } from "./core/offline.ts";
 import type { Events, ZipVerifier } from "./core/ports.ts";
+import { createProcessMessages } from "./fleet/process-messages.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
 import type { OpenedStore } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
+import type { EnginePlace } from "./compose-engine.ts";
 import { GitSeat } from "./compose-git-seat.ts";
 import { composeHealth } from "./compose-health.ts";
 import { composeStore } from "./compose-store.ts";
@@ -24,6 +27,11 @@ export interface Node {
   readonly verifier: ZipVerifier;
   readonly git: GitSeat;
   readonly offline: OfflineSwitch;
+  /** To other processes of this Sluice. */
+  readonly messages: Messages | undefined;
+  readonly engine: EnginePlace | undefined;
+  /** For answers that are given again from memory. */
+  readonly hotBytes: number;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -40,6 +48,7 @@ interface NodeAbout {
   readonly fetching: () => number;
   /** Of all parts but the store. */
   readonly health: HealthOf;
+  readonly engine: EnginePlace | undefined;
 }
 
 /** Hot answers get this share of the memory; the rest is the store's tier. */
@@ -48,7 +57,8 @@ export const hotShare = 0.25;
 /** Fails with `storage_failed`. */
 export async function openNode(config: Config, about: NodeAbout): Promise<Node> {
   const { version } = manifest;
-  const log = createLog(config.log);
+  const { engine } = about;
+  const log = createLog({ ...config.log, isShared: engine !== undefined });
   const metrics = createMetrics({
     version,
     fetching: about.fetching,
@@ -58,13 +68,16 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   });
   const events = createEvents(log.logger, metrics);
   const instanceId = randomBytes(6).toString("hex");
-  const { dataDir, memoryBytes } = config.store;
+  const { dataDir } = config.store;
+  const memoryBytes = config.store.memoryBytes * (engine?.memoryShare ?? 1);
+  // What is hot is held by the fronts.
+  const hotBytes = engine === undefined ? Math.floor(memoryBytes * hotShare) : 0;
   const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
   const store = await composeStore(config, {
     names: { log, version, instanceId },
     verifier,
     events,
-    memoryBytes: Math.floor(memoryBytes * (1 - hotShare)),
+    memoryBytes: Math.floor(memoryBytes - hotBytes),
   });
   verifier.prepare();
   const health = composeHealth({ store, dataDir }, [about.health, store.health]);
@@ -79,6 +92,9 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     verifier,
     git,
     offline: new OfflineSwitch(config.fetch.offline),
+    messages: engine && createProcessMessages(process, { name: "fronts", events }),
+    engine,
+    hotBytes,
     health,
     state: { isDraining: false, url: "" },
     async close() {

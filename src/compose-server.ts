@@ -1,4 +1,5 @@
-import type { Config } from "./config/index.ts";
+import type { Config, ListenAddress } from "./config/index.ts";
+import { passedOnClient, tellAnswer } from "./cluster/inner-headers.ts";
 import { systemClock } from "./core/clock.ts";
 import type { Resolver } from "./core/resolve.ts";
 import type { ServedLog } from "./core/served-log.ts";
@@ -14,7 +15,8 @@ import { readinessOf } from "./server/readiness.ts";
 import { createRequestIds } from "./server/request-id.ts";
 import { createSumdbHandler } from "./server/sumdb-handler.ts";
 import { composeAccess } from "./compose-access.ts";
-import { hotShare, type Node } from "./compose-node.ts";
+import { exposeMetrics } from "./compose-engine.ts";
+import type { Node } from "./compose-node.ts";
 
 interface HandlerParts {
   readonly node: Node;
@@ -28,10 +30,10 @@ interface HandlerParts {
 /** Builds everything between the resolver and the socket. */
 export function composeHandlers(config: Config, parts: HandlerParts): Handlers & { readonly close: () => void } {
   const { basePath, maxUrlBytes, keepAliveTimeoutMs } = config.server;
-  const { store, log, metrics, instanceId, version } = parts.node;
+  const { store, log, metrics, instanceId, version, engine } = parts.node;
   const nextRequestId = createRequestIds();
   const hot = new HotAnswers({
-    maxBytes: Math.floor(config.store.memoryBytes * hotShare),
+    maxBytes: parts.node.hotBytes,
     clock: systemClock,
     nextRequestId,
     keepAliveTimeoutMs,
@@ -42,29 +44,35 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers &
     recorder: createRequestRecorder(log, metrics, { logRequests: config.log.requests }),
     clock: systemClock,
     nextRequestId,
-    clientAddress: createClientAddress(config.server.trustedProxies),
+    clientAddress: engine === undefined ? createClientAddress(config.server.trustedProxies) : passedOnClient,
     basePath,
     maxUrlBytes,
     notFoundTtlMs: config.freshness.notFoundMs,
     viaName: `sluice-${instanceId}`,
+    ...(engine === undefined ? {} : { tellAnswer }),
   };
-  const { access, gate, close } = composeAccess(config, { exchange });
+  const { access, gate, close } = composeAccess(config, { exchange, messages: parts.node.messages });
   const protocol = createProtocolHandler({ ...exchange, access, resolver: parts.resolver });
   const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
   const operator = createOperatorHandler({
-    registry: metrics.registry,
+    registry: exposeMetrics(metrics, engine),
     version,
     publicUrl: () => parts.node.state.url,
     api: parts.api,
     readiness: async () => readinessOf(await parts.node.health(), parts.node.state),
   });
-  return { operator, protocol, sumdb, hot, gate, basePath, close };
+  // Who asks an engine has passed the gate of a front.
+  return { operator, protocol, sumdb, hot, gate: engine === undefined ? gate : undefined, basePath, close };
 }
 
 /** Fails with Node's own listen error. */
-export function listen({ server }: Config, handlers: Handlers): Promise<RunningServer> {
+export function listen(
+  { server }: Config,
+  handlers: Handlers,
+  address: ListenAddress | { readonly path: string } = server.listen,
+): Promise<RunningServer> {
   const { maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs } = server;
-  return startHttpServer({ handlers, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs }, server.listen);
+  return startHttpServer({ handlers, maxHeaderBytes, headerTimeoutMs, keepAliveTimeoutMs }, address);
 }
 
 /** A wildcard address is no address to connect to: people on this machine paste loopback, others the machine's name. */

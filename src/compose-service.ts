@@ -26,8 +26,6 @@ export interface Service {
   readonly health: HealthOf;
   /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
   start(): void;
-  /** A stored file turned out to be wrong: its answer in memory is, too. */
-  forget(key: BlobKey): void;
   /** Resolves when all that was asked of it is done. For when nobody asks it any more. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -76,13 +74,17 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     log,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
     health: node.health,
+    messages: node.messages,
     about: () => ({ version: node.version, chain: source.name, ...node.state }),
   });
   const api = { token, actions: operator };
   const handlers = composeHandlers(config, { node, resolver, sumLogs: sumdb.logs, api });
   const underWay = new RequestsUnderWay();
   let recheck: Recheck | undefined;
-  const forget = (key: BlobKey): void => handlers.hot.forget(key);
+  const forget = (key: BlobKey): void => {
+    handlers.hot.forget(key);
+    node.messages?.publish({ type: "rejected", key });
+  };
   const forgetConceded = store.onConceded(forget);
   return {
     config,
@@ -110,7 +112,6 @@ export async function composeService(config: Config, node: Node): Promise<Servic
         onRejected: forget,
       });
     },
-    forget,
     async settled() {
       await underWay.ended();
       await resolver.settled();

@@ -1,6 +1,7 @@
 import { type Config, reloaded } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { PartHealth } from "./core/health.ts";
+import type { EnginePlace } from "./compose-engine.ts";
 import { type Node, openNode } from "./compose-node.ts";
 import { listen, publicUrl } from "./compose-server.ts";
 import { composeService, type Service } from "./compose-service.ts";
@@ -9,23 +10,24 @@ import type { RunningServer } from "./server/http-server.ts";
 /** A Sluice that serves. */
 export interface RunningSluice {
   /** What to paste as GOPROXY. */
-  readonly url: string;
+  url: string;
   /**
    * Another configuration counts from now on, as far as that takes no restart; requests under way end with the one before. When
    * it cannot be loaded or used, the one before stays. The log tells either. Never fails.
    */
   reload(load: () => Promise<Config>): Promise<"applied" | "refused">;
-  /** Stops accepting, lets running answers and fetches end within the configured limit, and closes everything. */
-  stop(): Promise<void>;
+  /** Stops accepting, lets running answers and fetches end within the configured limit, or this one, and closes everything. */
+  stop(limitMs?: number): Promise<void>;
 }
 
 /** At shutdown, for fetches whose clients are gone: what comes in by then is kept. */
 const settleMs = 5000;
 
 /** Builds all parts from configuration and listens. Fails with `storage_failed`, `config_invalid` or Node's own listen error. */
-export async function startSluice(config: Config): Promise<RunningSluice> {
+export async function startSluice(config: Config, engine?: EnginePlace): Promise<RunningSluice> {
   const services = new Set<Service>();
   const node = await openNode(config, {
+    engine,
     fetching: () => [...services].reduce((sum, { fetching }) => sum + fetching, 0),
     health: () => sluice.health(),
   });
@@ -59,18 +61,22 @@ class Sluice implements RunningSluice {
     return this.#node.state.url;
   }
 
+  set url(url: string) {
+    this.#node.state.url = url;
+  }
+
   async start(): Promise<void> {
     const service = await composeService(this.#started, this.#node);
     this.#services.add(service);
-    this.#server = await listen(this.#started, service.handlers);
-    this.#node.state.url = publicUrl(this.#started, this.#server.address.port);
+    const { log, offline, version, engine } = this.#node;
+    const place = engine && { path: engine.socketPath };
+    this.#server = await listen(this.#started, service.handlers, place);
+    if (engine === undefined) this.#node.state.url = publicUrl(this.#started, this.#server.port);
     service.start();
-    const { log, offline, version } = this.#node;
     if (offline.isOffline) log.logger.warn("this Sluice is offline: it answers what it has stored, and asks nobody");
-    log.logger.info(
-      { url: this.url, store: this.#started.store.dataDir, chain: service.chain, version },
-      "sluice is ready",
-    );
+    const facts = { store: this.#started.store.dataDir, chain: service.chain, version };
+    if (engine === undefined) log.logger.info({ url: this.url, ...facts }, "sluice is ready");
+    else log.logger.info(facts, "the engine is ready");
   }
 
   reload(load: () => Promise<Config>): Promise<"applied" | "refused"> {
@@ -90,8 +96,8 @@ class Sluice implements RunningSluice {
     return [{ part: "configuration", state, detail, isNeeded: false }, ...(service?.health() ?? [])];
   }
 
-  stop(): Promise<void> {
-    return (this.#stopping ??= this.#stop());
+  stop(limitMs = this.#started.server.shutdownTimeoutMs): Promise<void> {
+    return (this.#stopping ??= this.#stop(limitMs));
   }
 
   async close(): Promise<void> {
@@ -136,11 +142,10 @@ class Sluice implements RunningSluice {
       });
   }
 
-  async #stop(): Promise<void> {
+  async #stop(limitMs: number): Promise<void> {
     this.#node.state.isDraining = true;
     const { logger } = this.#node.log;
     logger.info("stopping: running answers and fetches may end");
-    const limitMs = this.#started.server.shutdownTimeoutMs;
     const startedAt = systemClock.now();
     await this.#reloads;
     await this.#server?.stop(limitMs);

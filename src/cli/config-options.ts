@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 import { Option, type Command } from "commander";
+import type { ConfigSnapshot } from "../cluster/control.ts";
 import { loadConfig, refuseLoop, type LoadedConfig } from "../config/index.ts";
 import { sections, type Setting } from "../config/settings.ts";
 
@@ -24,19 +25,19 @@ export async function configOf(command: Command, files?: Map<string, string | un
   return loaded;
 }
 
+/** What the configuration was made of, for another process of the same Sluice. */
+export function snapshotOf(command: Command, files: ReadonlyMap<string, string | undefined>): ConfigSnapshot {
+  return {
+    ...givenOn(command),
+    cwd: process.cwd(),
+    files: [...files].map(([path, text]) => [path, text ?? null]),
+  };
+}
+
 /** The same for a command that asks no upstream, such as one in the shell where GOPROXY is Sluice already. */
 export function readConfigOf(command: Command, files?: Map<string, string | undefined>): LoadedConfig {
-  // Options that stand before the name of a command belong to the one above it.
-  const values: Readonly<Record<string, unknown>> = command.optsWithGlobals();
-  const flags: Record<string, string> = {};
-  for (const setting of flagSettings) {
-    const value = values[flagOption(setting).attributeName()];
-    if (setting.flag !== undefined && typeof value === "string") flags[setting.flag] = value;
-  }
-  const file = values["config"];
   return loadConfig({
-    configFile: typeof file === "string" ? file : undefined,
-    flags,
+    ...givenOn(command),
     env: process.env,
     cwd: process.cwd(),
     readFile: (path) => {
@@ -46,6 +47,18 @@ export function readConfigOf(command: Command, files?: Map<string, string | unde
       return text;
     },
   });
+}
+
+function givenOn(command: Command): { readonly configFile?: string; readonly flags: Record<string, string> } {
+  // Options that stand before the name of a command belong to the one above it.
+  const values: Readonly<Record<string, unknown>> = command.optsWithGlobals();
+  const flags: Record<string, string> = {};
+  for (const setting of flagSettings) {
+    const value = values[flagOption(setting).attributeName()];
+    if (setting.flag !== undefined && typeof value === "string") flags[setting.flag] = value;
+  }
+  const file = values["config"];
+  return { flags, ...(typeof file === "string" ? { configFile: file } : {}) };
 }
 
 function flagOption({ flag, kind, placeholder, doc, default: preset, defaultDoc, envNames }: Setting): Option {

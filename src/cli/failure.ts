@@ -1,3 +1,4 @@
+import { StartFailure } from "../cluster/child.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
 
 export interface Failure {
@@ -7,6 +8,10 @@ export interface Failure {
 
 /** What to say about an error that ends the program. What the operator can put right is one sentence with a suggestion. */
 export function explainFailure(error: unknown): Failure {
+  if (error instanceof StartFailure) {
+    const { message, exitCode } = error;
+    return { message, exitCode: exitCode === 2 ? 2 : 1 };
+  }
   for (const link of chainOf(error)) {
     const message = explainKnown(link);
     if (message !== undefined) return { message, exitCode: 2 };

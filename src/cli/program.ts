@@ -2,7 +2,7 @@ import { Command } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { printConfig } from "../config/index.ts";
 import { formatListen } from "./banner.ts";
-import { addConfigOptions, configOf } from "./config-options.ts";
+import { addConfigOptions, configOf, snapshotOf } from "./config-options.ts";
 import { addOperatorCommands } from "./operator/commands.ts";
 import { serve } from "./serve.ts";
 import { addStoreCommands } from "./store/commands.ts";
@@ -25,7 +25,12 @@ export function createProgram(): Command {
   addConfigOptions(program.command("serve"))
     .description("Serve modules until SIGTERM or Ctrl-C. Needs no configuration.")
     .addHelpText("after", serveHelp)
-    .action(async (_options, command: Command) => serve((files) => configOf(command, files)));
+    .action(async (_options, command: Command) =>
+      serve({
+        read: (files) => configOf(command, files),
+        snapshot: (files) => snapshotOf(command, files),
+      }),
+    );
 
   const config = program.command("config").description("Look at the configuration without serving.");
   addConfigOptions(config.command("check"))

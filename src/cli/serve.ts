@@ -1,47 +1,92 @@
 import { isatty } from "node:tty";
-import type { LoadedConfig } from "../config/index.ts";
+import type { ConfigSnapshot } from "../cluster/control.ts";
+import type { Config, LoadedConfig } from "../config/index.ts";
 import { systemClock } from "../core/clock.ts";
+import { isSluiceError } from "../core/errors.ts";
 import { banner } from "./banner.ts";
 import { firstSignal } from "./first-signal.ts";
 import { FileWatch } from "./watch-files.ts";
 
-/** Reads the configuration as it is now, and notes the text of each file it looks at, also when it fails. */
-export type ReadConfig = (files: Map<string, string | undefined>) => Promise<LoadedConfig>;
+type FileTexts = Map<string, string | undefined>;
+
+export interface ConfigReader {
+  /** Reads the configuration as it is now, and notes the text of each file it looks at, also when it fails. */
+  read(files: FileTexts): Promise<LoadedConfig>;
+  /** For other processes, which read what was noted. */
+  snapshot(files: FileTexts): ConfigSnapshot;
+}
+
+interface Serving {
+  readonly url: string;
+  /** Reads the configuration again. Never fails. */
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
 
 /** Serves until SIGTERM or SIGINT, finishes what is under way, and ends the process. SIGHUP reads the configuration again. */
-export async function serve(read: ReadConfig): Promise<void> {
+export async function serve(reader: ConfigReader): Promise<void> {
   const stopRequested = firstSignal();
   const reloads = reloadSignals();
-  const files = new Map<string, string | undefined>();
-  const { config, given } = await read(files);
-  // Not at the top: the other commands answer without loading the server.
-  const { startSluice } = await import("../compose.ts");
-  const sluice = await startSluice(config);
+  const files: FileTexts = new Map();
+  const { config, given } = await reader.read(files);
+  const watch = config.server.watchConfig ? new FileWatch(systemClock, () => void serving.reload()) : undefined;
+  watch?.follow(files);
+  const readAgain = async (): Promise<{ readonly config: Config; readonly files: FileTexts }> => {
+    const files: FileTexts = new Map();
+    try {
+      return { config: (await reader.read(files)).config, files };
+    } finally {
+      watch?.follow(files);
+    }
+  };
+  const serving =
+    config.server.workers > 1
+      ? await serveWithWorkers(config, reader.snapshot(files), async () => reader.snapshot((await readAgain()).files))
+      : await serveAlone(config, async () => (await readAgain()).config);
 
   // Who wrote `json` reads standard output with a machine.
   const people = config.log.format === "json" ? process.stderr : process.stdout;
   people.write(
-    banner({ url: sluice.url, config, chainOrigin: given.get("upstream.chain")?.origin ?? { kind: "default" } }),
+    banner({ url: serving.url, config, chainOrigin: given.get("upstream.chain")?.origin ?? { kind: "default" } }),
   );
-
-  const watch = config.server.watchConfig ? new FileWatch(systemClock, () => reload()) : undefined;
-  watch?.follow(files);
-  const reload = (): void => {
-    void sluice.reload(async () => {
-      const files = new Map<string, string | undefined>();
-      try {
-        return (await read(files)).config;
-      } finally {
-        watch?.follow(files);
-      }
-    });
-  };
-  reloads.on(reload);
+  reloads.on(() => void serving.reload());
 
   await stopRequested;
   watch?.close();
-  await sluice.stop();
+  await serving.stop();
   process.exit(0);
+}
+
+async function serveAlone(config: Config, readAgain: () => Promise<Config>): Promise<Serving> {
+  // Not at the top: the other commands answer without loading the server.
+  const { startSluice } = await import("../compose.ts");
+  const sluice = await startSluice(config);
+  return {
+    url: sluice.url,
+    reload: async () => void (await sluice.reload(readAgain)),
+    stop: () => sluice.stop(),
+  };
+}
+
+async function serveWithWorkers(
+  config: Config,
+  started: ConfigSnapshot,
+  readAgain: () => Promise<ConfigSnapshot>,
+): Promise<Serving> {
+  const { startWorkers } = await import("./workers.ts");
+  const workers = await startWorkers(config, started);
+  return {
+    url: workers.url,
+    async reload() {
+      try {
+        await workers.reload(await readAgain());
+      } catch (error) {
+        if (!isSluiceError(error)) throw error;
+        workers.refuse(error.message);
+      }
+    },
+    stop: () => workers.stop(),
+  };
 }
 
 /** SIGHUP, from the first moment on: before somebody listens, what it asks for is what happens anyway. */

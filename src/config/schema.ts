@@ -100,6 +100,16 @@ export const configSchema = z.object({
       restart: true,
       doc: "How long an idle connection stays open. Longer than the front end's own, so that it is never the server who hangs up first.",
     }),
+    workers: setting(value.integer({ max: 256 }), {
+      kind: "integer",
+      default: 1,
+      env: "SLUICE_WORKERS",
+      flag: "workers",
+      placeholder: "number",
+      restart: true,
+      synonyms: ["processes", "threads", "cpus", "cluster"],
+      doc: "Processes that answer clients, for machines with several cores. From 2 on another process does everything else (fetching, git, checksum databases), so that answers from the store never wait for it, and processes that end are replaced. `memory` is for all together. 1 is one process for everything.",
+    }),
     watchConfig: setting(value.flag(), {
       kind: "boolean",
       default: false,

@@ -149,6 +149,12 @@ export const errorTable = {
     public: true,
     doc: "This node is shutting down. Ask again, or ask another node.",
   },
+  restarting: {
+    status: 503,
+    retryable: true,
+    public: true,
+    doc: "The process that fetches modules (of a Sluice with `workers`) ended and is not back yet. Stored content is still served.",
+  },
   storage_failed: {
     status: 503,
     retryable: true,

@@ -93,6 +93,9 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "purged":
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;
+    case "process_lost":
+      logger.error({ event: type, ...facts }, "a process of this Sluice ended; another one takes its place");
+      return;
     case "config_reloaded":
       if (event.needRestart.length === 0) logger.info({ event: type }, "the new configuration counts");
       else

@@ -8,6 +8,8 @@ export interface LogOptions {
   readonly format: "auto" | "json" | "pretty";
   /** A file descriptor; 1 is standard output. */
   readonly fd?: number;
+  /** Other processes write to the same place. */
+  readonly isShared?: boolean;
 }
 
 export interface Log {
@@ -21,18 +23,23 @@ export interface Log {
 
 /** Request lines are written in blocks of this many bytes, or after `flushEveryMs`, whichever comes first. */
 const blockBytes = 32 * 1024;
+/** What one write hands to a pipe whole, so that lines of several processes do not mix (PIPE_BUF of Linux; POSIX wants 512). */
+const sharedBlockBytes = 4096;
 const flushEveryMs = 250;
 /** Lines beyond this are dropped while whoever reads the log does not. */
 const maxWaitingBytes = 16 * 1024 * 1024;
 
 /** Structured logs (pino). Nothing in Sluice writes to standard output but this and the start banner. */
 export function createLog(options: LogOptions): Log {
-  const { level, format, fd = 1 } = options;
-  return format === "pretty" || (format === "auto" && process.stdout.isTTY) ? prettyLog(level, fd) : jsonLog(level, fd);
+  const { level, format, fd = 1, isShared = false } = options;
+  return format === "pretty" || (format === "auto" && process.stdout.isTTY)
+    ? prettyLog(level, fd)
+    : jsonLog(level, fd, isShared);
 }
 
-function jsonLog(level: LogOptions["level"], fd: number): Log {
-  const file = pino.destination({ fd, sync: false, maxWrite: 2 * blockBytes, maxLength: maxWaitingBytes });
+function jsonLog(level: LogOptions["level"], fd: number, isShared: boolean): Log {
+  const [bytes, maxWrite] = isShared ? [sharedBlockBytes, sharedBlockBytes] : [blockBytes, 2 * blockBytes];
+  const file = pino.destination({ fd, sync: false, maxWrite, maxLength: maxWaitingBytes });
   // A log that cannot be written (the disk is full) must not cost an answer: lines are dropped until it can be written again.
   let isBroken = false;
   file.on("error", () => {
@@ -41,7 +48,7 @@ function jsonLog(level: LogOptions["level"], fd: number): Log {
   file.on("drain", () => {
     isBroken = false;
   });
-  const requests = new LineBlock(blockBytes, (block) => file.write(block));
+  const requests = new LineBlock(bytes, (block) => file.write(block));
   const inOrder = {
     write(line: string) {
       requests.flush();

@@ -26,6 +26,7 @@ export function createMetrics(options: MetricsOptions) {
     help: "The running version, as a label.",
     labelNames: ["version"],
     registers: [registry],
+    aggregator: "first",
   })
     .labels(options.version)
     .set(1);
@@ -206,6 +207,12 @@ export function createMetrics(options: MetricsOptions) {
         for (const { part, state } of await options.health()) this.labels(part).set(partStates[state]);
       },
     }),
+    lostProcesses: new Counter({
+      name: "sluice_processes_lost_total",
+      help: "Processes of a Sluice with workers that ended unasked and were replaced, by role: engine or front.",
+      labelNames: ["role"],
+      registers: [registry],
+    }),
     configReloads: new Counter({
       name: "sluice_config_reloads_total",
       help: "Configurations that were read while Sluice ran, by outcome: applied or refused.",
@@ -339,6 +346,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "fleet_message":
       metrics.fleetMessages.labels(event.via, event.direction, event.kind).inc();
+      return;
+    case "process_lost":
+      metrics.lostProcesses.labels(event.role).inc();
       return;
     case "config_reloaded":
       metrics.configReloads.labels("applied").inc();

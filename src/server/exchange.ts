@@ -18,6 +18,8 @@ export interface ExchangeOptions extends RequestRules {
   readonly nextRequestId: () => string;
   readonly clientAddress: ClientAddress;
   readonly notFoundTtlMs: number;
+  /** Headers for whoever stands in front and passes the answer on. */
+  readonly tellAnswer?: ((answer: Answer) => Record<string, string>) | undefined;
 }
 
 /** Answers one request. Never rejects. */
@@ -146,6 +148,7 @@ class Exchange {
       "Accept-Ranges": "bytes",
       "Cache-Control": cacheControl(answer),
       "X-Request-Id": this.#id,
+      ...this.#options.tellAnswer?.(answer),
     };
     if (answer.size !== undefined) headers["Content-Length"] = String(answer.size);
     if (answer.sha256 !== undefined) headers["ETag"] = `"${answer.sha256}"`;

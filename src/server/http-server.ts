@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import { errorTable } from "../core/errors.ts";
 import type { ClientGate } from "./client-gate.ts";
 import type { HotAnswers } from "./hot-answers.ts";
@@ -26,17 +26,21 @@ export interface HttpServerOptions {
 }
 
 export interface RunningServer {
-  readonly address: AddressInfo;
+  /** 0 for a Unix socket. */
+  readonly port: number;
   /** Requests that come from now on are answered by these. Those under way are not disturbed. */
   use(handlers: Handlers): void;
-  /** Stops accepting, lets running answers end for at most `limitMs`, then cuts the rest. */
-  stop(limitMs: number): Promise<void>;
+  /**
+   * Stops accepting, lets running answers end for at most `limitMs`, then cuts the rest. Idle connections may still send a request
+   * for `lingerMs` (default 0) before they are closed: one that is on its way would be lost.
+   */
+  stop(limitMs: number, lingerMs?: number): Promise<void>;
 }
 
 /** Listens. Rejects with Node's own error (`EADDRINUSE`, `EACCES`, …). */
 export async function startHttpServer(
   options: HttpServerOptions,
-  listen: { host: string; port: number },
+  listen: { readonly host: string; readonly port: number } | { readonly path: string },
 ): Promise<RunningServer> {
   let current = options.handlers;
   let stopping = false;
@@ -78,34 +82,40 @@ export async function startHttpServer(
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(listen.port, listen.host, () => {
+    server.listen(listen, () => {
       server.off("error", reject);
       resolve();
     });
   });
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server listens on no TCP port");
   return {
-    address,
+    port: typeof address === "object" ? (address?.port ?? 0) : 0,
     use: (handlers) => void (current = handlers),
-    stop: (limitMs) => {
+    stop: (limitMs, lingerMs = 0) => {
       stopping = true;
-      return stopServer(server, limitMs);
+      return stopServer(server, limitMs, lingerMs);
     },
   };
 }
 
-async function stopServer(server: Server, limitMs: number): Promise<void> {
+async function stopServer(server: Server, limitMs: number, lingerMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
+    // Not HTTP's own, which cuts idle connections.
+    NetServer.prototype.close.call(server, () => resolve());
   });
-  server.closeIdleConnections();
+  const lingersUntil = performance.now() + lingerMs;
+  const sweepIdle = (): void => {
+    if (performance.now() >= lingersUntil) server.closeIdleConnections();
+  };
+  sweepIdle();
   // Connections that were answering when we stopped become idle one by one.
-  const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  const sweep = setInterval(sweepIdle, 100);
   const limit = setTimeout(() => server.closeAllConnections(), limitMs);
   await closed;
   clearInterval(sweep);
   clearTimeout(limit);
+  // For its timers.
+  server.close();
 }
 
 /** What Node's parser refuses never reaches a handler; it still gets a clear answer. */

@@ -1,12 +1,11 @@
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
-import type { Registry } from "prom-client";
 import { formatReadiness, type Readiness } from "./readiness.ts";
 import { createOperatorApi, type OperatorApiOptions } from "./operator-api.ts";
 import type { RequestHandler } from "./exchange.ts";
 
 export interface OperatorAppOptions {
-  readonly registry: Registry;
+  readonly registry: { readonly contentType: string; metrics(): Promise<string> };
   readonly readiness: () => Promise<Readiness>;
   /** What is served below `/-/`. */
   readonly api: OperatorApiOptions;

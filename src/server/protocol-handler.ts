@@ -1,9 +1,10 @@
+import type { Answer } from "../core/answer.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { Resolver } from "../core/resolve.ts";
 import type { Access } from "../policy/access.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { blobKey, type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
-import { createHandler, type ExchangeOptions, type RequestHandler } from "./exchange.ts";
+import { createHandler, type ExchangeOptions, type Reply, type RequestHandler, type Subject } from "./exchange.ts";
 
 export interface ProtocolHandlerOptions extends ExchangeOptions {
   readonly resolver: Resolver;
@@ -23,12 +24,21 @@ const contentTypes: Readonly<Record<ModuleRequest["kind"], string>> = {
 export function createProtocolHandler(options: ProtocolHandlerOptions): RequestHandler {
   return createHandler(options, async ({ path, cachedOnly, client, signal, describe }) => {
     const request = parsePath(path);
-    describe({ kind: request.kind, module: request.modulePath, version: versionOf(request) });
+    describe(subjectOf(request));
     const refusal = options.access.refuseModule(request.modulePath);
     if (refusal !== undefined) throw refusal;
     const answer = await options.resolver.resolve(request, { signal, client, cachedOnly });
-    return { answer, contentType: contentTypes[request.kind], key: blobKey(request) };
+    return replyTo(request, answer);
   });
+}
+
+export function replyTo(request: ModuleRequest, answer: Answer): Reply {
+  return { answer, contentType: contentTypes[request.kind], key: blobKey(request) };
+}
+
+/** For logs and metrics. */
+export function subjectOf(request: ModuleRequest): Subject {
+  return { kind: request.kind, module: request.modulePath, version: versionOf(request) };
 }
 
 function parsePath(path: string): ModuleRequest {

@@ -39,8 +39,8 @@ export interface FileStoreOptions {
   readonly send?: ((key: BlobKey) => Promise<boolean>) | undefined;
   /** What it reads is answered as bytes, the rest as streams. */
   readonly wholeReads: WholeReads;
-  /** Checks a file that nothing is known of; throws `BrokenFile`. */
-  readonly inspect: (request: FileRequest, blob: Blob) => Promise<AdoptedFile>;
+  /** Checks a file that nothing is known of; throws `BrokenFile`. Without it such a file counts as not stored. */
+  readonly inspect?: (request: FileRequest, blob: Blob) => Promise<AdoptedFile>;
 }
 
 const maxRememberedRevisions = 50_000;
@@ -168,7 +168,7 @@ export class FileStore {
     }
   }
 
-  async #readBlob(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile> {
+  async #readBlob(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile | undefined> {
     const facts = await this.#options.facts.find(key);
     if (facts === undefined) return this.#adopt(request, key, blob);
     if (blob.size !== facts.size) throw new BrokenFile(`it has ${blob.size} bytes, recorded were ${facts.size}`);
@@ -181,8 +181,9 @@ export class FileStore {
     return this.#wholeFile(facts, bytes);
   }
 
-  async #adopt(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile> {
+  async #adopt(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile | undefined> {
     const { inspect, zipHashes } = this.#options;
+    if (inspect === undefined) return undefined;
     const { bytes, sha256, h1 } = await inspect(request, blob);
     if (request.kind === "zip" && h1 !== undefined) await zipHashes.check(key, h1);
     const size = bytes?.length ?? blob.size;

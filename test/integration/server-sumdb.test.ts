@@ -75,7 +75,7 @@ async function serve(logs: readonly ServedLog[], basePath = "") {
     { host: "127.0.0.1", port: 0 },
   );
   onTestFinished(() => server.stop(0));
-  const url = `http://127.0.0.1:${server.address.port}`;
+  const url = `http://127.0.0.1:${server.port}`;
   return {
     clock,
     records,

@@ -34,6 +34,7 @@ const advice: Readonly<Record<ErrorCode, string>> = {
     "Try again: the database may not have been reached. If the module is private, say so with `[[private]]` or `sumdb.no_verify`; if it is new, its database needs a moment to learn of it.",
   private_name:
     "Set `GOSUMDB` of the client to Sluice's own log (`sluice sumdb` prints the line), or `GONOSUMDB` to the private modules.",
+  restarting: "Try again. If it stays, Sluice's log says why the process ends.",
   loop: "Take Sluice's own address, and that of the front end before it, out of `upstream.chain` (or `GOPROXY` of its environment).",
   overloaded: "Try again. If it stays, the upstream is too slow for the demand, or `upstream.concurrency` too low.",
   offline:

@@ -1,0 +1,51 @@
+import { z } from "zod";
+
+// What the primary process and its children tell each other, beside the messages of src/fleet.
+
+const snapshotSchema = z.object({
+  configFile: z.string().optional(),
+  flags: z.record(z.string(), z.string()),
+  cwd: z.string(),
+  files: z.array(z.tuple([z.string(), z.string().nullable()])),
+});
+
+/** A configuration as it was read, with the text of the files, so that a child which starts later reads the same one. */
+export type ConfigSnapshot = z.infer<typeof snapshotSchema>;
+
+/** Of one process, as prom-client gives it. */
+const metricsSchema = z.array(z.looseObject({}));
+export type ProcessMetrics = z.infer<typeof metricsSchema>;
+
+export const toChildSchema = z.discriminatedUnion("sluice", [
+  z.object({
+    sluice: z.literal("start"),
+    role: z.enum(["engine", "front"]),
+    /** The one that the primary was started with, for what only a restart changes. */
+    started: snapshotSchema,
+    current: snapshotSchema,
+    /** Of the engine. */
+    socketPath: z.string(),
+    fronts: z.number(),
+  }),
+  z.object({ sluice: z.literal("reload"), current: snapshotSchema }),
+  /** What the operator wrote cannot be used: to be told in the log. */
+  z.object({ sluice: z.literal("refused"), reason: z.string() }),
+  z.object({ sluice: z.literal("url"), url: z.string() }),
+  z.object({ sluice: z.literal("stop"), limitMs: z.number(), lingerMs: z.number() }),
+  z.object({ sluice: z.literal("ping") }),
+  z.object({ sluice: z.literal("tell_metrics"), id: z.number() }),
+  z.object({ sluice: z.literal("other_metrics"), id: z.number(), all: z.array(metricsSchema) }),
+]);
+export type ToChild = z.infer<typeof toChildSchema>;
+
+export const fromChildSchema = z.discriminatedUnion("sluice", [
+  z.object({ sluice: z.literal("ready"), port: z.number() }),
+  z.object({ sluice: z.literal("failed"), message: z.string(), exitCode: z.number() }),
+  z.object({ sluice: z.literal("reloaded"), outcome: z.enum(["applied", "refused"]) }),
+  /** Somebody sent it a SIGTERM. */
+  z.object({ sluice: z.literal("stop_wanted") }),
+  z.object({ sluice: z.literal("pong") }),
+  z.object({ sluice: z.literal("metrics"), id: z.number(), metrics: metricsSchema }),
+  z.object({ sluice: z.literal("want_metrics"), id: z.number() }),
+]);
+export type FromChild = z.infer<typeof fromChildSchema>;

@@ -1,0 +1,175 @@
+import type { Clock } from "../core/ports.ts";
+import type { Child } from "./child.ts";
+
+export interface KeeperOptions {
+  readonly start: () => Child;
+  readonly clock: Clock;
+  /** One ended that should not have, and the next is started after so long. */
+  readonly onLost: (lost: { readonly pid: number; readonly how: string; readonly restartMs: number }) => void;
+  /** Each one that does its work now. */
+  readonly onUp?: (child: Child) => void;
+}
+
+/** A child that lived for so long was all right. */
+const soundMs = 60_000;
+const firstPauseMs = 250;
+const longestPauseMs = 30_000;
+/** Beyond what a child takes to end by itself. */
+const killAfterMs = 5000;
+const pingEveryMs = 5000;
+/** A child that does not answer for so many pings hangs. */
+const missedPings = 6;
+
+/** Keeps one child process running: one that ends or hangs has a successor, at once or, when that happens again and again, later. */
+export class Keeper {
+  readonly #options: KeeperOptions;
+  readonly #closing = new AbortController();
+  /** Those that may end. */
+  readonly #leaving = new WeakSet<Child>();
+  #current: Child | undefined;
+  #next = Promise.withResolvers<void>();
+  #failures = 0;
+  #isReviving = false;
+  /** It was to be replaced while there was none. */
+  #isOutdated = false;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  get current(): Child | undefined {
+    return this.#current;
+  }
+
+  /** The one that does its work, now or within that time. */
+  async up(withinMs: number): Promise<Child | undefined> {
+    if (this.#current !== undefined) return this.#current;
+    const late = new AbortController();
+    const waited = this.#options.clock.sleep(withinMs, late.signal).catch(() => undefined);
+    await Promise.race([this.#next.promise, waited]);
+    late.abort();
+    return this.#current;
+  }
+
+  /** Resolves with its port when the first one does its work. Fails with `StartFailure`, and nothing is kept running then. */
+  async begin(): Promise<number> {
+    const child = this.#options.start();
+    const port = await child.ready;
+    this.#keep(child);
+    return port;
+  }
+
+  /** Another one takes its place, and then it is stopped. When the other one does not start it stays, and this fails. */
+  async replace(stop: StopLimits): Promise<void> {
+    if (this.#isReviving) {
+      this.#isOutdated = true;
+      return;
+    }
+    const before = this.#current;
+    const next = this.#options.start();
+    await next.ready;
+    if (this.#closing.signal.aborted) return next.kill();
+    this.#keep(next);
+    if (before !== undefined) await this.#end(before, stop);
+  }
+
+  /** It is stopped, and then another one takes its place: for what only one can be. */
+  async restart(stop: StopLimits): Promise<void> {
+    const before = this.#current;
+    if (before === undefined) return;
+    await this.#end(before, stop);
+    await this.#revive();
+  }
+
+  /** For good. */
+  async stop(stop: StopLimits): Promise<void> {
+    this.#closing.abort();
+    if (this.#current !== undefined) await this.#end(this.#current, stop);
+  }
+
+  #keep(child: Child): void {
+    const { clock, onUp } = this.#options;
+    this.#current = child;
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
+    const startedAt = clock.now();
+    onUp?.(child);
+    const ended = new AbortController();
+    void this.#ping(child, AbortSignal.any([ended.signal, this.#closing.signal]));
+    void child.ended.then(async (how) => {
+      ended.abort();
+      if (this.#current === child) this.#current = undefined;
+      if (this.#leaving.has(child) || this.#closing.signal.aborted) return;
+      if (clock.now() - startedAt >= soundMs) this.#failures = 0;
+      await this.#revive({ pid: child.pid, how });
+    });
+  }
+
+  async #revive(lost?: { readonly pid: number; readonly how: string }): Promise<void> {
+    this.#isReviving = true;
+    try {
+      await this.#startUntilUp(lost);
+    } finally {
+      this.#isReviving = false;
+    }
+  }
+
+  async #startUntilUp(lost?: { readonly pid: number; readonly how: string }): Promise<void> {
+    const { clock, start, onLost } = this.#options;
+    const { signal } = this.#closing;
+    for (let ended = lost; !signal.aborted;) {
+      if (ended !== undefined) {
+        const restartMs = this.#failures === 0 ? 0 : Math.min(firstPauseMs * 2 ** (this.#failures - 1), longestPauseMs);
+        this.#failures += 1;
+        onLost({ ...ended, restartMs });
+        if (restartMs > 0) await clock.sleep(restartMs, signal).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+      this.#isOutdated = false;
+      const child = start();
+      try {
+        await child.ready;
+        if (!signal.aborted && !this.#isOutdated) return this.#keep(child);
+        child.kill();
+        ended = undefined;
+      } catch (error) {
+        child.kill();
+        ended = { pid: child.pid, how: error instanceof Error ? error.message : String(error) };
+      }
+    }
+  }
+
+  async #end(child: Child, { limitMs, lingerMs }: StopLimits): Promise<void> {
+    this.#leaving.add(child);
+    child.send({ sluice: "stop", limitMs, lingerMs });
+    const over = new AbortController();
+    const late = this.#options.clock.sleep(limitMs + lingerMs + killAfterMs, over.signal).then(
+      () => child.kill(),
+      () => undefined,
+    );
+    await child.ended;
+    over.abort();
+    await late;
+  }
+
+  async #ping(child: Child, signal: AbortSignal): Promise<void> {
+    let missed = 0;
+    child.on((message) => {
+      if (message.sluice === "pong") missed = 0;
+    });
+    while (missed < missedPings) {
+      child.send({ sluice: "ping" });
+      missed += 1;
+      await this.#options.clock.sleep(pingEveryMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+    }
+    child.kill();
+  }
+}
+
+export interface StopLimits {
+  /** What is under way may take so long. */
+  readonly limitMs: number;
+  /** Idle connections stay open for so long before, so that a request which is on its way is answered. */
+  readonly lingerMs: number;
+}
