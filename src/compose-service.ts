@@ -1,12 +1,14 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { HealthOf } from "./core/health.ts";
+import { withLoad } from "./core/load.ts";
 import type { BlobKey } from "./core/ports.ts";
 import { type Recheck, startRecheck } from "./core/recheck.ts";
 import { Resolver } from "./core/resolve.ts";
 import type { Handlers } from "./server/http-server.ts";
 import { RequestsUnderWay } from "./server/requests-under-way.ts";
 import type { GitPlace } from "./compose-git-seat.ts";
+import { composeLoad } from "./compose-load.ts";
 import { composeNetwork } from "./compose-network.ts";
 import type { Node } from "./compose-node.ts";
 import { composeAdminToken, composeOperator } from "./compose-operator.ts";
@@ -22,7 +24,7 @@ export interface Service {
   readonly handlers: Handlers;
   /** Fetches under way. */
   readonly fetching: number;
-  /** Of its upstreams. */
+  /** Of its upstreams, and of how much it has to do. */
   readonly health: HealthOf;
   /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
   start(): void;
@@ -36,11 +38,12 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const { store, verifier, events, log, metrics } = node;
   const token = await composeAdminToken(config, log);
   const network = composeNetwork(node);
+  const { load, close: closeLoad } = composeLoad(config, { events, fetching: () => resolver.fetching });
   let git: GitPlace | undefined;
   const { source, health } = composeSources(config, {
     events,
     network,
-    openGit: (isNeeded) => (git = node.git.open(config, { network, isNeeded })).source,
+    openGit: (isNeeded) => withLoad((git = node.git.open(config, { network, isNeeded })).source, load, "cold_git"),
   });
   let sumdb: Sumdb;
   try {
@@ -57,6 +60,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     confirmStored: config.sumdb.verify === "required",
     onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
+    load,
     clock: systemClock,
     streamFromBytes: config.fetch.streamFromBytes,
     memoryFallbackBytes: config.fetch.memoryFallbackBytes,
@@ -97,7 +101,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     get fetching() {
       return resolver.fetching;
     },
-    health,
+    health: () => [...load.health(), ...health()],
     start() {
       git?.take();
       // Without verification nothing that is unverified becomes anything else.
@@ -120,6 +124,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       forgetConceded();
       operator.close();
       handlers.close();
+      closeLoad();
       await recheck?.close();
       await sumdb.close();
       await source.close();

@@ -55,6 +55,19 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
     { file: `${upstream}password = "hunter2"` },
     "conf/sluice.toml:5: [[upstream.override]] has no password; did you mean password_file?",
   ],
+  // Who may ask
+  [
+    { file: '[access]\ndeny_modules = "a.example, b.example"' },
+    'conf/sluice.toml:2: [access] deny_modules = "a.example, b.example" has a blank in the pattern " b.example", which then matches nothing; separate patterns by a comma alone',
+  ],
+  [
+    { file: '[access]\nallow_networks = ["10.0.0.0/33"]' },
+    'conf/sluice.toml:2: [access] allow_networks = "10.0.0.0/33" is not an address or range; write an IP or CIDR, such as 10.0.0.0/8 or ::1',
+  ],
+  [
+    { file: "[limits]\nrequests_per_second = 100\nburst = 10" },
+    "conf/sluice.toml:3: [limits] burst = 10 is less than requests_per_second (100), which then cannot be reached; write at least that, or leave it out",
+  ],
   // The file itself
   [
     { env: { SLUICE_CONFIG: "gone.toml" } },

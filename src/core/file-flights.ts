@@ -3,6 +3,7 @@ import type { FileRequest } from "../protocol/goproxy/index.ts";
 import { blobKey } from "../protocol/goproxy/index.ts";
 import { Readable } from "node:stream";
 import { type Answer, answerFile } from "./answer.ts";
+import type { Load } from "./load.ts";
 import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
 import type {
@@ -34,6 +35,8 @@ export interface FileFlightOptions {
   readonly events: Events;
   /** See `FetchContext.notBefore`. */
   readonly notBefore?: ((request: FileRequest) => number) | undefined;
+  /** Without it there is room for everything. */
+  readonly load?: Load | undefined;
   /** Zips above this many bytes are streamed to clients while they are fetched. */
   readonly streamFromBytes: number;
   /** Memory for zips under way that the disk does not take. */
@@ -100,6 +103,7 @@ export class FileFlights {
     const key = blobKey(request);
     const running = this.#flights.get(key);
     if (running !== undefined) return running;
+    this.#options.load?.admit("cold_file");
     const live = Promise.withResolvers<LiveBody>();
     const landed = this.#fly(request, client, live.resolve).finally(() => this.#flights.delete(key));
     // Whoever waits handles the failure; when nobody does any more, it must not end the process.

@@ -594,6 +594,14 @@ export type SluiceEvent =
       /** The message's type; `unknown` for what is none, or one of another version. */
       readonly kind: string;
     }
+  /** There is too much to do, and this was not begun. `isNews`: nothing was shed for a while before. */
+  | {
+      readonly type: "work_shed";
+      /** A class of core/load.ts. */
+      readonly work: string;
+      readonly reason: string;
+      readonly isNews: boolean;
+    }
   /** An operator wants answers asked for anew, here or at another node. */
   | {
       readonly type: "purged";

@@ -5,6 +5,7 @@ import { type Answer, answerRecord } from "./answer.ts";
 import { parseFrom, readBody } from "./body.ts";
 import { isSluiceError } from "./errors.ts";
 import { sha256Of } from "./small-files.ts";
+import type { Load, WorkClass } from "./load.ts";
 import { maxListBytes } from "./latest.ts";
 import type {
   BlobKey,
@@ -33,6 +34,8 @@ export interface RecordOptions {
   /** Up to this long after the TTL the old answer is served while a new one is fetched behind it. */
   readonly staleWhileRevalidateMs: number;
   readonly totalTimeoutMs: number;
+  /** Without it there is room for everything. */
+  readonly load?: Load | undefined;
   /** Answers that were asked for at this time or before do not count any more, though they are better than none. */
   readonly purgedAt: (request: ChangingRequest) => number;
   /** Makes an `@latest` for modules whose source has none. Fails with `not_found` when there is nothing to make it of. */
@@ -76,7 +79,8 @@ export class Records {
   async fetch(request: ChangingRequest, client: string): Promise<Answer> {
     const { store, clock, staleWhileRevalidateMs } = this.#options;
     const record = await store.readRecord(request);
-    if (record === undefined) return this.#answerNew(await this.#refresh(request, { client }), "miss", request);
+    if (record === undefined)
+      return this.#answerNew(await this.#refresh(request, { client }, "revalidation"), "miss", request);
 
     const freshForMs = this.#freshFor(record, request);
     if (freshForMs > 0) return answerRecord(record, "hit", freshForMs);
@@ -86,8 +90,10 @@ export class Records {
     const isResting = failedAt !== undefined && clock.now() - failedAt < restAfterFailureMs;
     if (isResting && failedAt > this.#options.purgedAt(request)) return stale;
 
-    const refreshed = this.#refresh(request, { client, failFast: true });
-    if (-freshForMs < staleWhileRevalidateMs) return stale;
+    const isBehind = -freshForMs < staleWhileRevalidateMs;
+    const work = isBehind ? "background" : "revalidation";
+    const refreshed = this.#refresh(request, { client, failFast: true }, work);
+    if (isBehind) return stale;
     try {
       return this.#answerNew(await this.#withPatience(refreshed), "revalidated", request);
     } catch (error) {
@@ -109,12 +115,13 @@ export class Records {
     return answerRecord(record, cache, Math.max(0, this.#freshFor(record, request)));
   }
 
-  #refresh(request: ChangingRequest, asker: Asker): Promise<StoredRecord> {
+  #refresh(request: ChangingRequest, asker: Asker, work: WorkClass): Promise<StoredRecord> {
     const key = blobKey(request);
     const notBefore = this.#options.purgedAt(request);
     // Whoever asks after a purge has nothing of a flight that began before it.
     return this.#flights.run(`${key} ${notBefore}`, async () => {
-      const { clock, events } = this.#options;
+      const { clock, events, load } = this.#options;
+      load?.admit(work);
       const startedAt = clock.now();
       events.emit({ type: "fetch_started", key });
       let outcome = "ok";

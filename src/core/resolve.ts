@@ -73,6 +73,7 @@ export class Resolver {
 
   /** Fails with a `SluiceError`; `not_found` and `not_cached` only when that is the truth. */
   async resolve(request: ModuleRequest, context: ResolveContext): Promise<Answer> {
+    this.#options.load?.admit("hit");
     if (context.cachedOnly) return this.#resolveStored(request, context.client);
     if (canNeverBeModule(request.modulePath)) {
       throw new SluiceError("not_found", `not found: ${request.modulePath}: no module can have this path`, {

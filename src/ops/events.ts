@@ -90,6 +90,10 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "sum_appended":
       logSumEvent(logger, event);
       return;
+    case "work_shed":
+      if (event.isNews) logger.warn({ event: type, ...facts }, "there is too much to do: less urgent work is refused");
+      else logger.debug({ event: type, ...facts }, "work is refused");
+      return;
     case "purged":
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;

@@ -120,6 +120,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["source"],
       registers: [registry],
     }),
+    workShed: new Counter({
+      name: "sluice_work_shed_total",
+      help: "Work that was refused because there was too much to do, by class: background, cold_git, cold_file, revalidation, hit.",
+      labelNames: ["class"],
+      registers: [registry],
+    }),
     purges: new Counter({
       name: "sluice_purges_total",
       help: "Purges by who wanted them: an operator of this node, or the fleet.",
@@ -301,6 +307,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "fetch_resumed":
       metrics.resumedBytes.labels(event.source).inc(event.bytes);
+      return;
+    case "work_shed":
+      metrics.workShed.labels(event.work).inc();
       return;
     case "purged":
       metrics.purges.labels(event.by).inc();
