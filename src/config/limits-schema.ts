@@ -26,7 +26,7 @@ export const limitsSchema = section(
       kind: "duration",
       default: "1s",
       synonyms: ["event_loop_delay", "max_event_loop_delay", "lag"],
-      doc: "How late Sluice's own timers may be, but for the worst tenth of them, before work is given up in the same order: its processor has more to do than it can.",
+      doc: "How late half of Sluice's own timers may be before work is given up in the same order: its processor has more to do than it can.",
     }),
     maxMemoryBytes: setting(value.size(), {
       kind: "size",

@@ -30,7 +30,7 @@ const words: Readonly<Record<WorkClass, string>> = {
 export interface LoadSignals {
   /** Files and records being fetched, those that wait for their turn included. */
   readonly fetching: number;
-  /** How late timers are, but for the worst tenth of them. */
+  /** How late half of the timers are, or more of them. */
   readonly eventLoopDelayMs: number;
   /** Of the process, as the operating system counts it. */
   readonly memoryBytes: number;
