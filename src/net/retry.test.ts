@@ -222,3 +222,25 @@ test("attempts that went on with what was there and got further count as the fir
   expect(delays).toEqual(Array.from({ length: 19 }, () => 12.5));
   expect(budget.left).toBe(0);
 });
+
+test("a wait is cut short where it is no use, and leaves no timer", async () => {
+  const clock = createManualClock();
+  const waits = new Set<() => void>();
+  const { operation, attempts } = failing(new SluiceError("upstream_failed", "refused the connection"));
+  const result = withRetry(operation, {
+    clock,
+    signal: forever,
+    name: "upstream",
+    baseMs: 10_000,
+    random: () => 0.5,
+    onWait(wake) {
+      waits.add(wake);
+      return () => void waits.delete(wake);
+    },
+  });
+  await clock.advance(1);
+  expect([attempts, clock.sleeping, waits.size]).toEqual([[1], 1, 1]);
+  for (const wake of waits) wake();
+  await result;
+  expect([attempts, clock.sleeping, waits.size]).toEqual([[1, 2], 0, 0]);
+});

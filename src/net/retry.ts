@@ -30,6 +30,8 @@ export interface RetryOptions {
   readonly isRetryable?: (error: SluiceError) => boolean;
   /** Whether the attempt that just failed went on with an earlier one and got further: it counts as the first, and costs no budget. */
   readonly wentFurther?: (() => boolean) | undefined;
+  /** Told of each wait: calls `wake` when it is no use to wait out the rest. Answers how to end that. */
+  readonly onWait?: ((wake: () => void) => () => void) | undefined;
   readonly onRetry?: (error: SluiceError, next: { readonly attempt: number; readonly delayMs: number }) => void;
   /** At least 0 and below 1. */
   readonly random?: () => number;
@@ -97,10 +99,15 @@ function delayBefore(failures: number, error: SluiceError, options: RetryOptions
   return asked > maxRetryAfterSeconds ? undefined : asked * 1000 + jitterMs;
 }
 
-async function pause(delayMs: number, { clock, signal, name }: RetryOptions): Promise<void> {
+async function pause(delayMs: number, { clock, signal, name, onWait }: RetryOptions): Promise<void> {
+  const over = new AbortController();
+  const forget = onWait?.(() => over.abort());
   try {
-    await clock.sleep(delayMs, signal);
+    await clock.sleep(delayMs, AbortSignal.any([signal, over.signal]));
   } catch (error) {
-    throw signal.aborted ? givenUp(signal, name) : error;
+    if (signal.aborted) throw givenUp(signal, name);
+    if (!over.signal.aborted) throw error;
+  } finally {
+    forget?.();
   }
 }

@@ -139,6 +139,17 @@ describe("an upstream that is down", () => {
   });
 });
 
+test("who waits for something else hears when an upstream is down, unless it has ended that", async () => {
+  const { health, fail } = open();
+  const heard: string[] = [];
+  health.onDown(() => heard.push("first"));
+  health.onDown(() => heard.push("ended"))();
+  expect(heard).toEqual([]);
+  await fail();
+  health.onDown(() => heard.push("later"));
+  expect(heard).toEqual(["first", "later"]);
+});
+
 describe("checks", () => {
   const hung = new SluiceError("upstream_timeout", `${name}: did not answer a check within 5 s`);
 

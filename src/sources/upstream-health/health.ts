@@ -54,6 +54,8 @@ export interface UpstreamHealth {
   ready(asker: Asker): Promise<void>;
   /** Undefined when none may be sent now: `ready` says when. */
   send(asker: Pick<Asker, "failFast">): SentRequest | undefined;
+  /** Calls `listener` once it is down, at once if it is. Answers how to end that. */
+  onDown(listener: () => void): () => void;
   /** Requests that may be under way now. */
   readonly concurrency: number;
   readonly condition: SourceCondition;
@@ -108,10 +110,12 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
         outcomes.clear();
       }
       isCleared = false;
+      if (state === "open") for (const listener of whenDown) listener();
       if (state === "half-open") void askAgain();
       report();
     },
   });
+  const whenDown = new Set<() => void>();
   let waiting = 0;
   /** Requests of who has something else to answer may find out whether it is back, as checks do not say the opposite. */
   let isCleared = false;
@@ -138,6 +142,11 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
     send(asker) {
       const pass = mayEnter(asker) ? breaker.enter() : undefined;
       return pass === undefined ? undefined : follow(pass);
+    },
+    onDown(listener) {
+      if (breaker.outage !== undefined) listener();
+      else whenDown.add(listener);
+      return () => void whenDown.delete(listener);
     },
     get concurrency() {
       return limit.now;

@@ -113,6 +113,8 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             isRetryable: (error) =>
               !isKnownDown(error) && !(mayMoveOn && error.code === "upstream_timeout") && judge.isRetryable(error),
             wentFurther: judge.wentFurther,
+            // From then on it is the breaker that says when to ask again, or that somebody else is to be asked.
+            onWait: (wake) => health.onDown(wake),
             // The judge knows better what is worth waiting for.
             maxElapsedMs: Number.POSITIVE_INFINITY,
           },
