@@ -2,11 +2,14 @@ import type { Config } from "./config/index.ts";
 import type { BucketConfig } from "./config/bucket.ts";
 import { systemClock } from "./core/clock.ts";
 import type { Events, ZipVerifier } from "./core/ports.ts";
+import { createDnsCache } from "./net/dns-cache.ts";
+import { createEgress } from "./net/egress.ts";
 import { createSdkHandler } from "./net/sdk-handler.ts";
-import { withExtraCa } from "./net/trust.ts";
+import { loadTrust, withExtraCa } from "./net/trust.ts";
+import { checkBucket } from "./storage/bucket-tier.ts";
 import { createS3BlobStore } from "./storage/blob/s3.ts";
 import { openDataFolder, type OpenedStore } from "./storage/data-folder.ts";
-import { composeNetwork } from "./compose-network.ts";
+import { composeNetwork, type Network } from "./compose-network.ts";
 
 interface StoreParts {
   /** Of Sluice, on outbound connections. */
@@ -19,18 +22,39 @@ interface StoreParts {
 
 /** The store: memory in front of the disk, and the disk alone or in front of a bucket. Fails with `storage_failed`. */
 export async function composeStore(config: Config, { names, ...parts }: StoreParts): Promise<OpenedStore> {
-  const { dataDir, wholeFileLimitBytes } = config.store;
+  const { dataDir, wholeFileLimitBytes, diskCacheSizeBytes: maxDiskBytes } = config.store;
   return openDataFolder({
     ...parts,
     dataDir,
     wholeFileLimitBytes,
     clock: systemClock,
-    ...(config.sharedBucket !== undefined && { bucket: createBucket(config.sharedBucket, names) }),
+    ...(config.sharedBucket !== undefined && {
+      bucket: { ...createBucket(config.sharedBucket, composeNetwork(names)), maxDiskBytes },
+    }),
   });
 }
 
-function createBucket({ ca, caFile, credentials, ...place }: BucketConfig, names: StoreParts["names"]) {
-  const { trust, egress, dns } = composeNetwork(names);
+/** Asks the bucket that the configuration names, if any. Answers its name; `storage_failed` says why it cannot be used. */
+export async function checkConfiguredBucket({ sharedBucket }: Config): Promise<string | undefined> {
+  if (sharedBucket === undefined) return undefined;
+  const { env } = process;
+  const { store } = createBucket(sharedBucket, {
+    trust: loadTrust({ env }),
+    egress: createEgress(env),
+    dns: createDnsCache(),
+  });
+  try {
+    await checkBucket(store);
+    return store.name;
+  } finally {
+    await store.close();
+  }
+}
+
+function createBucket(
+  { ca, caFile, credentials, ...place }: BucketConfig,
+  { trust, egress, dns }: Pick<Network, "trust" | "egress" | "dns">,
+) {
   const trusted = ca === undefined ? trust : withExtraCa(trust, ca, caFile ?? "ca_file");
   const store = createS3BlobStore({
     ...place,

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import manifest from "../../package.json" with { type: "json" };
-import { printConfig } from "../config/index.ts";
+import { type Config, printConfig } from "../config/index.ts";
 import { formatListen } from "./banner.ts";
 import { addConfigOptions, configOf, snapshotOf } from "./config-options.ts";
 import { addOperatorCommands } from "./operator/commands.ts";
@@ -35,12 +35,14 @@ export function createProgram(): Command {
   const config = program.command("config").description("Look at the configuration without serving.");
   addConfigOptions(config.command("check"))
     .description("Check file, environment and flags, and say what is wrong.")
-    .action(async (_options, command: Command) => {
+    .option("--connect", "also ask the bucket whether it can be read and written")
+    .action(async (options: { readonly connect?: true }, command: Command) => {
       const { config, file } = await configOf(command);
       const from = file === undefined ? "no file, so environment and defaults" : file;
       process.stdout.write(
         `The configuration is fine (${from}). Sluice would listen on ${formatListen(config.server.listen)}.\n`,
       );
+      if (options.connect === true) await checkConnections(config);
     });
   addConfigOptions(config.command("print"))
     .description("Print every setting in force as TOML, with where it came from. Secrets are left out.")
@@ -59,6 +61,13 @@ export function createProgram(): Command {
       process.stdout.write(`${versionText}\n`);
     });
   return program;
+}
+
+async function checkConnections(config: Config): Promise<void> {
+  // Not at the top: the other commands answer without loading what speaks to buckets.
+  const { checkConfiguredBucket } = await import("../compose-store.ts");
+  const bucket = await checkConfiguredBucket(config);
+  process.stdout.write(bucket === undefined ? "There is no bucket.\n" : `${bucket} can be read and written.\n`);
 }
 
 /** Commander writes `error: unknown option '--lisen'` and a suggestion on a second line. */

@@ -7,6 +7,7 @@ import type { S3BlobStore } from "./blob/s3.ts";
 import { isRefusal } from "./blob/s3-error.ts";
 import { BucketGuard } from "./bucket-guard.ts";
 import { createDiskCache } from "./disk-cache.ts";
+import { Eviction } from "./disk-cache-eviction.ts";
 import { attempt } from "./failures.ts";
 import { isOnFullDisk } from "./full-disk.ts";
 import { requestOf } from "./layout.ts";
@@ -23,6 +24,8 @@ export interface BucketTierOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly events: Events;
+  /** Of the files on the disk; 0 is no limit. */
+  readonly maxBytes: number;
 }
 
 export interface BucketTier {
@@ -69,21 +72,24 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
     guard.assumeDown(error);
   }
   const uploader = new Uploader({ ...options, outbox, guard });
+  const eviction = new Eviction({ ...options, outbox, guard, uploader });
   const closing = new AbortController();
   let seeding: Promise<void> | undefined;
   return {
-    blobs: createDiskCache({ disk, bucket, guard, outbox, uploader, clock, events, onStored: () => undefined }),
+    blobs: createDiskCache({ ...options, guard, outbox, uploader, onStored: (bytes) => eviction.noteStored(bytes) }),
     isWhole: () => guard.isWell,
-    send: async (key) => (await uploader.push(key)) === "displaced",
-    health: () => [bucketHealth(bucket, guard), outboxHealth(outbox, bucketId, clock.now())],
+    send: async (key) => (await attempt(events, disk.name, () => uploader.push(key))) === "displaced",
+    health: () => [bucketHealth(bucket, guard), outboxHealth(outbox, bucketId, clock.now()), eviction.health()],
     start(concede) {
       uploader.start(concede);
+      eviction.start();
       if (outbox.isSeeded(bucketId)) return;
       seeding = attempt(events, disk.name, () => seed({ disk, outbox, uploader, bucketId, signal: closing.signal }));
     },
     async stop() {
       closing.abort();
       await seeding;
+      await eviction.close();
     },
   };
 }
@@ -131,9 +137,24 @@ async function firstOf(bucket: BlobStore): Promise<void> {
   await bucket.list("probe")[Symbol.asyncIterator]().next();
 }
 
+/** Whether the bucket can be read and written now; `storage_failed` says why not. */
+export async function checkBucket(bucket: S3BlobStore): Promise<void> {
+  try {
+    await bucket.prepare();
+    await bucket.check();
+  } catch (error) {
+    throw isSluiceError(error, "storage_failed") ? refused(bucket.name, error) : error;
+  }
+}
+
 function refused(bucket: string, { message, details }: SluiceError): SluiceError {
-  const advice = "See `[bucket]` of the configuration.";
-  return new SluiceError("storage_failed", `the bucket ${bucket} cannot be used: ${message}. ${advice}`, { details });
+  return new SluiceError(
+    "storage_failed",
+    `the bucket ${bucket} cannot be used: ${message}; see [bucket] in docs/config.md`,
+    {
+      details: { ...details, mayMove: false },
+    },
+  );
 }
 
 function bucketHealth({ name }: BlobStore, guard: BucketGuard): PartHealth {

@@ -23,6 +23,8 @@ export interface DataFolderOptions {
     readonly store: S3BlobStore;
     /** Tells it from other buckets, with what leads to it. */
     readonly id: string;
+    /** Of the files on the disk in front of it; 0 is no limit. */
+    readonly maxDiskBytes: number;
   };
 }
 
@@ -44,8 +46,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     quarantineDir: path.join(dataDir, "quarantine"),
   });
   const { ledger, isNew } = await openLedger(options);
-  const tier =
-    bucket && (await openTier({ dataDir, disk, bucket: bucket.store, bucketId: bucket.id, ledger, clock, events }));
+  const tier = bucket && (await openTier(bucket, { dataDir, disk, ledger, clock, events }));
   const closing = new AbortController();
   const store = createModuleStore({
     ...options,
@@ -78,9 +79,12 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   });
 }
 
-async function openTier(options: BucketTierOptions): Promise<BucketTier> {
+async function openTier(
+  { store, id, maxDiskBytes }: NonNullable<DataFolderOptions["bucket"]>,
+  options: Omit<BucketTierOptions, "bucket" | "bucketId" | "maxBytes">,
+): Promise<BucketTier> {
   try {
-    return await openBucketTier(options);
+    return await openBucketTier({ ...options, bucket: store, bucketId: id, maxBytes: maxDiskBytes });
   } catch (error) {
     await options.ledger.close();
     await options.disk.close();

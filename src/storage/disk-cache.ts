@@ -24,8 +24,8 @@ export interface DiskCacheOptions {
   readonly uploader: Uploader;
   readonly clock: Clock;
   readonly events: Events;
-  /** Told of each file that the disk got. */
-  readonly onStored: () => void;
+  /** Told of what the disk got. */
+  readonly onStored: (bytes: number) => void;
 }
 
 /** How long a request waits for the bucket before it is answered without: from the disk, or from a source. */
@@ -216,8 +216,9 @@ class DiskCache implements BlobStore {
     if ((await disk.stat(key)) !== undefined) return "exists";
     // Before the file: an entry without a file is nothing, a file without an entry would never be sent.
     outbox.add(key);
+    const bytes = sizeOf(content);
     const outcome = await disk.create(key, content);
-    onStored();
+    onStored(bytes);
     return outcome;
   }
 
@@ -256,7 +257,7 @@ class DiskCache implements BlobStore {
   async #keepCopy(key: BlobKey, content: BlobContent): Promise<boolean> {
     const { disk, onStored } = this.#options;
     const outcome = await this.#onDisk(() => disk.create(key, content));
-    if (outcome === "created") onStored();
+    if (outcome === "created") onStored(sizeOf(content));
     return outcome !== undefined;
   }
 
@@ -302,6 +303,10 @@ function kindOf(key: BlobKey): Kind {
   const request = requestOf(key);
   if (request === undefined) return "local";
   return isFileRequest(request) ? "file" : "record";
+}
+
+function sizeOf(content: BlobContent): number {
+  return "bytes" in content ? content.bytes.length : content.size;
 }
 
 function discardLate(late: unknown): void {

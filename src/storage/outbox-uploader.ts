@@ -90,6 +90,7 @@ export class Uploader {
 
   /** Something was added. */
   wake(): void {
+    if (!this.#closing.signal.aborted) this.#tell();
     this.#nap?.abort();
   }
 

@@ -1,6 +1,10 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { open, readdir, rm } from "node:fs/promises";
 import path from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { blobKey, parseRequest } from "../../src/protocol/goproxy/index.ts";
@@ -8,6 +12,7 @@ import { parseModulePath } from "../../src/protocol/module/index.ts";
 import type { BlobStore, ModuleStore } from "../../src/core/ports.ts";
 import { openS3BlobStore } from "../../src/storage/blob/s3.ts";
 import { type BucketNode, type BucketNodeOptions, openBucketNode } from "../support/bucket-node.ts";
+import { createMovableClock } from "../support/movable-clock.ts";
 import { recordEvents } from "../support/recorded-events.ts";
 import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
@@ -15,6 +20,8 @@ import { keepFile, moduleFiles } from "../support/store-writer.ts";
 import { keysOf, readKey } from "../suites/blob-store.ts";
 import { sha256 } from "../suites/module-store.ts";
 
+const writerScript = path.resolve(import.meta.dirname, "../support/store-writer.ts");
+const mib = 1024 * 1024;
 const minio = s3Programs.find(({ name }) => name === "minio");
 if (minio === undefined) throw new Error("there is no MinIO among the S3 programs");
 
@@ -108,7 +115,7 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     for (const index of [1, 2]) await keepModule(a.store, index);
     await a.store.keepRecord(parseRequest("/example.com/m1/@v/list"), Buffer.from("v1.0.0\n"), "one");
     for (const index of [0, 1, 2]) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
-    expect(a.store.health()).toMatchObject([{ state: "down" }, { part: "outbox" }]);
+    expect(a.store.health()).toMatchObject([{ state: "down" }, { part: "outbox" }, {}]);
     expect(await a.store.read(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBeUndefined();
     // Nobody knows whether the bucket has it.
     expect(await a.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(true);
@@ -120,7 +127,7 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     const b = await openNode();
     for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
     expect(again.events.of("bucket_state").map(({ state }) => state)).toEqual(["down", "ok"]);
-    expect(again.store.health()).toMatchObject([{ state: "ok" }, { part: "outbox", detail: "empty" }]);
+    expect(again.store.health()).toMatchObject([{ state: "ok" }, { part: "outbox", detail: "empty" }, {}]);
   });
 
   it("serve what they have, and keep what is new, while the bucket hangs", async () => {
@@ -130,7 +137,7 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     server.pause();
     for (const index of [1, 2]) await keepModule(a.store, index);
     for (const index of [0, 1, 2]) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
-    expect(a.store.health()).toMatchObject([{ state: "down" }, {}]);
+    expect(a.store.health()).toMatchObject([{ state: "down" }, {}, {}]);
     server.resume();
     await untilSent(a);
     const b = await openNode();
@@ -198,6 +205,70 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     expect(sha256(await readKey(bucket, key))).toBe(hashesOf(1).get(key));
   });
 
+  it("keep the disk within its quota by what nobody used for longest, and lose nothing of it", async () => {
+    const clock = createMovableClock();
+    const a = await openNode({ clock, diskCacheBytes: 12 * mib });
+    for (const index of largeModules(6)) await keepModule(a.store, index);
+    await untilSent(a);
+    // Who reads it now reads on when it goes, and it is not the one that was used for longest.
+    const reading = await a.store.read(zipOf(2));
+    const stream = reading?.stream();
+    const first = stream && (await firstChunk(stream));
+    clock.move(3_600_000);
+    const [, second = 0, third = 0] = largeModules(6);
+    a.store.touch(blobKey(zipOf(second)));
+    clock.move(60_000);
+    for (const index of largeModules(10).slice(6)) await keepModule(a.store, index);
+    await untilSent(a);
+    clock.move(60_000);
+    await keepModule(a.store, 302);
+    await vi.waitFor(() => expect(a.events.of("cache_evicted")).not.toEqual([]), { timeout: 20_000 });
+    const kept = await modulesOf(a);
+    expect(kept).toContain(blobKey(zipOf(second)));
+    expect(kept).not.toContain(blobKey(zipOf(third)));
+    expect(kept).not.toContain(`${blobKey(zipOf(third))}hash`);
+    expect(stream && sha256(Buffer.concat([first ?? Buffer.alloc(0), await buffer(stream)]))).toBe(reading?.sha256);
+    for (const index of largeModules(10)) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
+    expect(a.events.of("file_corrupt")).toEqual([]);
+  });
+
+  it("take nothing from the disk that the bucket does not have", async () => {
+    const clock = createMovableClock();
+    const a = await openNode({ clock, diskCacheBytes: 4 * mib });
+    await keepModule(a.store, 2);
+    await untilSent(a);
+    await bucket.delete(blobKey(zipOf(2)));
+    await server.kill();
+    for (const index of [5, 8, 11]) await keepModule(a.store, index);
+    clock.move(3_600_000);
+    await keepModule(a.store, 14);
+    for (const index of [2, 5, 8, 11, 14]) expect(await readModule(a.store, index)).toEqual(hashesOf(index));
+    expect(a.events.of("cache_evicted")).toEqual([]);
+    await server.startAgain();
+    // What was lost in the bucket comes there again.
+    const again = await restart(a);
+    clock.move(3_600_000);
+    await keepModule(again.store, 17);
+    await vi.waitFor(async () => expect(await bucket.stat(blobKey(zipOf(2)))).toBeDefined(), { timeout: 20_000 });
+    await untilSent(again);
+    for (const index of [2, 5, 8, 11, 14, 17]) expect(await readModule(again.store, index)).toEqual(hashesOf(index));
+  });
+
+  it("bring to the bucket, after a kill, everything that was acknowledged while it was down", async () => {
+    const a = await openNode();
+    await server.kill();
+    const kept = await writeUntilKilled(a, { server, prefix, lines: 20 });
+    expect(kept.length).toBeGreaterThanOrEqual(20);
+    expect(kept.filter((key) => key.endsWith(".zip"))).not.toEqual([]);
+    await server.startAgain();
+    const again = await restart(a);
+    await untilSent(again);
+    for (const key of kept) {
+      const index = Number(/\/m(\d+)\//.exec(key)?.[1]);
+      expect(sha256(await readKey(bucket, key)), key).toBe(hashesOf(index).get(key));
+    }
+  });
+
   it("bring a folder that was there before the bucket into it", async () => {
     const a = await openNode({ prefix: `${prefix}-other` });
     for (const index of [0, 1, 2]) await keepModule(a.store, index);
@@ -239,10 +310,50 @@ async function modulesOf({ dataDir }: BucketNode): Promise<string[]> {
 }
 
 async function untilSent({ store }: BucketNode): Promise<void> {
-  await vi.waitFor(() => expect(store.health()).toMatchObject([{ state: "ok" }, { detail: "empty" }]), {
-    timeout: 40_000,
-    interval: 20,
+  await vi.waitFor(
+    () => expect(store.health()).toMatchObject([{ state: "ok" }, { detail: "empty" }, { part: "disk cache" }]),
+    {
+      timeout: 40_000,
+      interval: 20,
+    },
+  );
+}
+
+/** Their zips have 1.5 MB. */
+function largeModules(count: number): number[] {
+  return Array.from({ length: count }, (_, at) => 3 * at + 2);
+}
+
+function zipOf(index: number) {
+  return parseRequest(`/example.com/m${index}/@v/v1.0.0.zip`);
+}
+
+async function firstChunk(stream: Readable): Promise<Buffer> {
+  await once(stream, "readable");
+  const chunk: unknown = stream.read(1000);
+  return Buffer.isBuffer(chunk) ? chunk : Buffer.alloc(0);
+}
+
+/** Answers the keys that a process of its own reported as kept before it was killed. */
+async function writeUntilKilled(
+  { dataDir }: BucketNode,
+  about: { server: S3Server; prefix: string; lines: number },
+): Promise<string[]> {
+  const { server, prefix, lines } = about;
+  const args = ["--data", dataDir, "--first", "100", "--endpoint", server.endpoint, "--prefix", prefix];
+  const child = spawn(process.execPath, [writerScript, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { PATH: process.env["PATH"] ?? "", ...server.env },
   });
+  const keys: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    const report: unknown = JSON.parse(line);
+    if (typeof report === "object" && report !== null && "key" in report) keys.push(String(report.key));
+    if (keys.length === lines) child.kill("SIGKILL");
+  }
+  if (child.signalCode === null) await once(child, "exit");
+  expect(child.signalCode).toBe("SIGKILL");
+  return keys;
 }
 
 async function rotOnDisk({ dataDir }: BucketNode, key: string): Promise<void> {

@@ -34,7 +34,7 @@ const mib = 1024 * 1024;
 let sharedVerifier: ZipVerifier | undefined;
 
 export async function openBucketNode(options: BucketNodeOptions): Promise<BucketNode> {
-  const { server, prefix, clock = systemClock, wrap = (bucket) => bucket } = options;
+  const { server, prefix, clock = systemClock, diskCacheBytes = 0, wrap = (bucket) => bucket } = options;
   const dataDir = options.dataDir ?? (await mkdtemp(path.join(tmpdir(), "sluice-bucket-")));
   const events = recordEvents();
   sharedVerifier ??= createZipVerifier({ workers: 1 });
@@ -45,7 +45,11 @@ export async function openBucketNode(options: BucketNodeOptions): Promise<Bucket
     verifier: sharedVerifier,
     clock,
     events,
-    bucket: { store: wrap(createS3BlobStore({ ...server.options(), prefix })), id: prefix },
+    bucket: {
+      store: wrap(createS3BlobStore({ ...server.options(), prefix })),
+      id: prefix,
+      maxDiskBytes: diskCacheBytes,
+    },
   });
   return {
     store,

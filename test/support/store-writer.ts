@@ -6,7 +6,9 @@ import { parseRequest } from "../../src/protocol/goproxy/index.ts";
 import { hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Events, FileFacts, ModuleStore } from "../../src/core/ports.ts";
-import { openDataFolder } from "../../src/storage/data-folder.ts";
+import { createSdkHandler } from "../../src/net/sdk-handler.ts";
+import { createS3BlobStore } from "../../src/storage/blob/s3.ts";
+import { type DataFolderOptions, openDataFolder } from "../../src/storage/data-folder.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
 import { buildZip, incompressible } from "./fixture-modules.ts";
 
@@ -31,7 +33,11 @@ export function recordContent(index: number): string {
   return Array.from({ length: (index % 50) + 1 }, (_, patch) => `v1.${index}.${patch}\n`).join("");
 }
 
-export function openWriterStore(dataDir: string, events: Events): Promise<ModuleStore> {
+export function openWriterStore(
+  dataDir: string,
+  events: Events,
+  bucket?: DataFolderOptions["bucket"],
+): Promise<ModuleStore> {
   const memory = { memoryBytes: 8 * 1024 * 1024, wholeFileLimitBytes: 1024 * 1024 };
   return openDataFolder({
     ...memory,
@@ -39,6 +45,7 @@ export function openWriterStore(dataDir: string, events: Events): Promise<Module
     clock: systemClock,
     events,
     verifier: createZipVerifier({ workers: 1 }),
+    ...(bucket !== undefined && { bucket }),
   });
 }
 
@@ -49,9 +56,13 @@ async function write(): Promise<void> {
       writer: { type: "string", default: "writer" },
       first: { type: "string", default: "0" },
       last: { type: "string", default: "1000000" },
+      // The environment has the keys.
+      endpoint: { type: "string" },
+      prefix: { type: "string", default: "" },
     },
   });
-  const store = await openWriterStore(values.data, { emit: () => undefined });
+  const bucket = values.endpoint === undefined ? undefined : bucketAt(values.endpoint, values.prefix);
+  const store = await openWriterStore(values.data, { emit: () => undefined }, bucket);
   let next = Number(values.first);
   async function writeModules(): Promise<void> {
     for (let index = next++; index <= Number(values.last); index = next++) {
@@ -65,6 +76,13 @@ async function write(): Promise<void> {
   // Several at once, so that some file is half written at every moment.
   await Promise.all(Array.from({ length: 4 }, writeModules));
   await store.close();
+}
+
+/** As `openBucketNode` opens it. */
+function bucketAt(endpoint: string, prefix: string): NonNullable<DataFolderOptions["bucket"]> {
+  const place = { bucket: "modules", prefix, endpoint, region: "us-east-1", pathStyle: true };
+  const store = createS3BlobStore({ ...place, requestHandler: createSdkHandler({ ca: [] }), clock: systemClock });
+  return { store, id: prefix, maxDiskBytes: 0 };
 }
 
 export async function keepFile(store: ModuleStore, key: string, bytes: Buffer, source: string): Promise<string> {

@@ -29,11 +29,23 @@ export interface DiskBlobStoreOptions {
   readonly durable?: boolean;
 }
 
+/** A blob, as the file system has it. */
+export interface DiskFile {
+  readonly key: BlobKey;
+  readonly size: number;
+  /** What it takes on the disk. */
+  readonly bytes: number;
+  /** Milliseconds since the epoch. */
+  readonly changedAt: number;
+}
+
 export interface DiskBlobStore extends BlobStore {
   /** A new file name in the staging folder. A file made there is taken over by `create` without a copy. */
   stagingFile(): Promise<string>;
   /** A second name of a blob's file in the staging folder, for whoever may take the file over; a copy where there are no hard links. */
   borrow(key: BlobKey): Promise<{ readonly file: string; readonly size: number } | undefined>;
+  /** All blobs, in any order; one that goes meanwhile is passed over. */
+  files(): AsyncIterable<DiskFile>;
 }
 
 const defaultMinFreeBytes = 32 * 1024 * 1024;
@@ -168,6 +180,17 @@ class DiskStore implements DiskBlobStore {
   async *list(prefix: string): AsyncGenerator<BlobKey> {
     checkPrefix(prefix);
     yield* this.#walk(prefix);
+  }
+
+  async *files(): AsyncGenerator<DiskFile> {
+    for await (const key of this.#walk("")) {
+      try {
+        const { size, blocks, ctimeMs } = await stat(this.#fileOf(key));
+        yield { key, size, bytes: blocks * 512, changedAt: ctimeMs };
+      } catch (error) {
+        if (!isMissing(error)) throw storageError("read", this.#fileOf(key), error);
+      }
+    }
   }
 
   async check(): Promise<void> {

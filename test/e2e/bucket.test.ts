@@ -1,0 +1,136 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { runCli } from "../support/cli.ts";
+import { fixtureConsumer } from "../support/fixture-modules.ts";
+import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { createGoMachine, type GoMachine } from "../support/go.ts";
+import { lacks } from "../support/needs.ts";
+import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
+
+const minio = s3Programs.find(({ name }) => name === "minio");
+if (minio === undefined) throw new Error("there is no MinIO among the S3 programs");
+
+describe.skipIf(lacks("go", ["version"]) || lacksS3Server(minio))("the real go command and a bucket", () => {
+  let upstream: FixtureUpstream;
+  let server: S3Server;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    server = await startS3Server(minio);
+    upstream = await startFixtureUpstream();
+  });
+
+  afterAll(async () => {
+    await upstream.close();
+    await server.stop();
+  });
+
+  beforeEach(async () => {
+    await server.startAgain();
+    env = { ...server.env, SLUICE_BUCKET_URL: `s3://${server.bucket}/${randomUUID()}` };
+  });
+
+  async function start(chain: string, dataDir?: string): Promise<RunningSluice> {
+    const sluice = await startSluiceProcess({ upstream: chain, env, ...(dataDir !== undefined && { dataDir }) });
+    onTestFinished(async () => void (await sluice.stop()));
+    return sluice;
+  }
+
+  test("a node with an empty disk and no upstream serves what another node fetched", async () => {
+    const a = await start(upstream.url);
+    await build(a, { tidy: true });
+    await untilSent(a);
+    const b = await start("off");
+    await build(b, { tidy: false });
+    expect(await outcomes(b)).toEqual([]);
+  });
+
+  test("a build passes while the bucket is down, and what it needed is in the bucket later", async () => {
+    const dataDir = await folder();
+    const first = await start(upstream.url, dataDir);
+    await server.kill();
+    await build(first, { tidy: true });
+    expect(await metric(first, "sluice_bucket_up")).toBe(0);
+    expect(await metric(first, "sluice_outbox_files")).toBeGreaterThan(0);
+    // It starts without the bucket, too, as it has known it.
+    await first.stop();
+    const again = await start("off", dataDir);
+    await build(again, { tidy: false });
+    await server.startAgain();
+    await untilSent(again);
+    await build(await start("off"), { tidy: false });
+  });
+
+  test("a bucket that is not there stops the start, and `config check --connect` says the same", async () => {
+    env = { ...env, SLUICE_BUCKET_URL: "s3://no-such-bucket" };
+    const sentence =
+      /the bucket s3:\/\/no-such-bucket cannot be used: .*there is no such bucket: make it, or correct its name/;
+    await expect(startSluiceProcess({ upstream: "off", env })).rejects.toThrow(sentence);
+    const checked = await runCli(["config", "check", "--connect"], { cwd: tmpdir(), env: { ...env, GOPROXY: "off" } });
+    expect(checked).toMatchObject({ code: 2, stderr: expect.stringMatching(sentence) });
+    expect(checked.stderr).not.toContain(server.env["AWS_SECRET_ACCESS_KEY"]);
+  });
+
+  test("a wrong key stops the start, and `config check --connect` finds a good one fine", async () => {
+    const good = await runCli(["config", "check", "--connect"], { cwd: tmpdir(), env: { ...env, GOPROXY: "off" } });
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining("can be read and written") });
+    env = { ...env, AWS_SECRET_ACCESS_KEY: "hunter2-hunter2" };
+    const failure = await startSluiceProcess({ upstream: "off", env }).catch((error: unknown) => String(error));
+    expect(failure).toMatch(/the secret key is not the right one: check the credentials/);
+    expect(failure).not.toContain("hunter2");
+  });
+});
+
+async function folder(): Promise<string> {
+  const made = await mkdtemp(path.join(tmpdir(), "sluice-bucket-e2e-"));
+  onTestFinished(() => rm(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** All modules of a project, on a machine that has none. Without `tidy` the go.sum is made anew all the same. */
+async function build({ url }: RunningSluice, { tidy }: { readonly tidy: boolean }): Promise<void> {
+  const machine = await createGoMachine({ GOPROXY: url });
+  onTestFinished(() => machine.remove());
+  for (const [name, content] of Object.entries(fixtureConsumer)) await writeFile(path.join(machine.dir, name), content);
+  if (tidy) await goOk(machine, "mod", "tidy");
+  await goOk(machine, "mod", "download", "all");
+  expect(await goOk(machine, "mod", "verify")).toBe("all modules verified");
+  expect(await goOk(machine, "list", "-m", "-versions", "example.com/leaf")).toContain("v1.3.0-rc.1");
+}
+
+async function goOk(machine: GoMachine, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await machine.go(args);
+  expect(code, stderr).toBe(0);
+  return stdout.trim();
+}
+
+async function metrics({ url }: RunningSluice): Promise<readonly string[]> {
+  const answer = await fetch(new URL("/metrics", url));
+  return (await answer.text()).split("\n");
+}
+
+async function metric(sluice: RunningSluice, name: string): Promise<number> {
+  const line = (await metrics(sluice)).find((text) => text.startsWith(name));
+  return Number(line?.slice(line.lastIndexOf(" ")));
+}
+
+/** Of fetches from sources that did not fail because there was none. */
+async function outcomes(sluice: RunningSluice): Promise<readonly string[]> {
+  const lines = (await metrics(sluice)).filter((line) => line.startsWith("sluice_fetches_total"));
+  return lines.filter((line) => line.includes('outcome="ok"'));
+}
+
+async function untilSent(sluice: RunningSluice): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      expect(await metric(sluice, "sluice_bucket_up")).toBe(1);
+      expect(await metric(sluice, "sluice_outbox_files")).toBe(0);
+    },
+    { timeout: 30_000, interval: 50 },
+  );
+}
