@@ -1,6 +1,7 @@
 import type { Config, ListenAddress } from "./config/index.ts";
 import { passedOnClient, tellAnswer } from "./cluster/inner-headers.ts";
 import { systemClock } from "./core/clock.ts";
+import type { Messages } from "./core/fleet.ts";
 import type { Resolver } from "./core/resolve.ts";
 import type { ServedLog } from "./core/served-log.ts";
 import { createRequestRecorder } from "./ops/request-recorder.ts";
@@ -25,6 +26,8 @@ interface HandlerParts {
   readonly sumLogs: readonly ServedLog[];
   /** What is served below `/-/`. */
   readonly api: OperatorApiOptions;
+  /** Other nodes and processes. */
+  readonly messages: Messages | undefined;
 }
 
 /** Builds everything between the resolver and the socket. */
@@ -51,7 +54,7 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers &
     viaName: `sluice-${instanceId}`,
     ...(engine === undefined ? {} : { tellAnswer }),
   };
-  const { access, gate, close } = composeAccess(config, { exchange, messages: parts.node.messages });
+  const { access, gate, close } = composeAccess(config, { exchange, messages: parts.messages });
   const protocol = createProtocolHandler({ ...exchange, access, resolver: parts.resolver });
   const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
   const operator = createOperatorHandler({

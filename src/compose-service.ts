@@ -9,6 +9,7 @@ import type { Handlers } from "./server/http-server.ts";
 import { RequestsUnderWay } from "./server/requests-under-way.ts";
 import type { GitPlace } from "./compose-git-seat.ts";
 import { composeLoad } from "./compose-load.ts";
+import { composeFleet, heedFleet } from "./compose-fleet.ts";
 import { composeNetwork } from "./compose-network.ts";
 import type { Node } from "./compose-node.ts";
 import { composeAdminToken, composeOperator } from "./compose-operator.ts";
@@ -39,6 +40,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const token = await composeAdminToken(config, log);
   const network = composeNetwork(node);
   const { load, close: closeLoad } = composeLoad(config, { events, fetching: () => resolver.fetching });
+  const fleet = await composeFleet(config, { events, network, processes: node.messages });
   let git: GitPlace | undefined;
   const { source, health } = composeSources(config, {
     events,
@@ -49,6 +51,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   try {
     sumdb = await composeSumdb(config, { events, log, metrics, network, resolver: () => resolver });
   } catch (error) {
+    await fleet.close();
     await source.close();
     throw error;
   }
@@ -57,6 +60,8 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     source,
     verifier,
     sums: sumdb.verifier,
+    leases: fleet.leases,
+    messages: fleet.messages,
     confirmStored: config.sumdb.verify === "required",
     onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
@@ -76,18 +81,19 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     offline: node.offline,
     events,
     log,
+    messages: fleet.messages,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
     health: node.health,
-    messages: node.messages,
     about: () => ({ version: node.version, chain: source.name, ...node.state }),
   });
   const api = { token, actions: operator };
-  const handlers = composeHandlers(config, { node, resolver, sumLogs: sumdb.logs, api });
+  const handlers = composeHandlers(config, { node, resolver, sumLogs: sumdb.logs, api, messages: fleet.messages });
   const underWay = new RequestsUnderWay();
   let recheck: Recheck | undefined;
+  let endHeeding: (() => void) | undefined;
   const forget = (key: BlobKey): void => {
     handlers.hot.forget(key);
-    node.messages?.publish({ type: "rejected", key });
+    fleet.messages?.publish({ type: "rejected", key });
   };
   const forgetConceded = store.onConceded(forget);
   return {
@@ -101,9 +107,10 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     get fetching() {
       return resolver.fetching;
     },
-    health: () => [...load.health(), ...health()],
+    health: () => [...load.health(), ...health(), ...fleet.health()],
     start() {
       git?.take();
+      endHeeding = heedFleet(fleet.messages, { resolver, hot: handlers.hot });
       // Without verification nothing that is unverified becomes anything else.
       if (!sumdb.isVerifying) return;
       recheck = startRecheck({
@@ -125,9 +132,11 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       operator.close();
       handlers.close();
       closeLoad();
+      endHeeding?.();
       await recheck?.close();
       await sumdb.close();
       await source.close();
+      await fleet.close();
     },
   };
 }

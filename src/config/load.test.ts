@@ -118,6 +118,11 @@ describe("every setting", () => {
     "bucket.ca_file": "/sample.pem",
     "bucket.secret_key_env": "SAMPLE",
     "bucket.secret_key_file": "/sample.key",
+    "redis.url": "redis://redis.example:6379/1",
+    "redis.password_file": "/sample.token",
+    "redis.password_env": "TOKEN",
+    "redis.ca_file": "/sample.pem",
+    "redis.prefix": "sample",
   };
   /** What a setting needs beside it. */
   const companions: Readonly<Record<string, Readonly<Record<string, string>>>> = {

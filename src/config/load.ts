@@ -11,6 +11,7 @@ import { isTable, parseToml, TomlSyntaxError, type NamedDocument } from "./file.
 import { gather, type Given } from "./gather.ts";
 import { fileProblem, readOverrides, type ReadFile } from "./overrides.ts";
 import { configSchema, type Config } from "./schema.ts";
+import { readRedis } from "./redis.ts";
 import { readSumdb } from "./sumdb.ts";
 import { configFileEnv, findSetting, listSections, privateSection, sections, settingPath } from "./settings.ts";
 import { unknownKeys, unknownOverrideKeys, unknownPrivateKeys } from "./unknown-keys.ts";
@@ -77,6 +78,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     report,
   );
   const { admin, ...others } = settings;
+  const redis = readRedis(settings.redis, { ...options, folder: options.cwd }, report);
   const adminToken = readAdminToken(
     admin,
     { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
@@ -88,6 +90,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     config: {
       ...others,
       adminToken,
+      redis,
       sharedBucket,
       privateModules,
       sumdb,

@@ -26,6 +26,7 @@ it("shows every value with its origin", () => {
     'no_verify = "corp.example.com"  # env GOPRIVATE',
     "[access]",
     "[limits]",
+    "[redis]",
     "[admin]",
     "[log]",
   ]);

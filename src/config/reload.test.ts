@@ -12,6 +12,12 @@ test("what takes a restart keeps its value and is told; the rest is new", () => 
   expect(config.freshness.ttlMs).toBe(2000);
 });
 
+test("a table that is not there before or after comes and goes", () => {
+  const [without, withRedis] = [load({}).config, load({ env: { SLUICE_REDIS_URL: "redis://redis.example" } }).config];
+  expect(reloaded(without, withRedis).config.redis).toMatchObject({ url: "redis://redis.example" });
+  expect(reloaded(withRedis, without).config.redis).toBeUndefined();
+});
+
 test("a fingerprint tells secrets apart and shows none", () => {
   const one = fingerprint({ password: new Secret("hunter1"), list: [new Secret("a")] });
   expect(one).toBe(fingerprint({ password: new Secret("hunter1"), list: [new Secret("a")] }));

@@ -14,6 +14,7 @@ export function reloaded(started: Config, next: Config): Reloaded {
   const needRestart: string[] = [];
   const tables: Record<string, object> = {};
   for (const { name, settings } of sections) {
+    if (!settings.some(({ restart }) => restart === true)) continue;
     const old = tableOf(started, name);
     const table = { ...tableOf(next, name) };
     for (const setting of settings) {

@@ -6,6 +6,8 @@ import type { PrivateModules } from "./private.ts";
 import { accessSchema } from "./access-schema.ts";
 import { adminSchema } from "./admin-schema.ts";
 import { limitsSchema } from "./limits-schema.ts";
+import type { RedisConfig } from "./redis.ts";
+import { redisSchema } from "./redis-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import { sumdbSchema } from "./sumdb-schema.ts";
 import { type Override, upstreamSchema } from "./upstream-schema.ts";
@@ -287,6 +289,7 @@ export const configSchema = z.object({
   sumdb: sumdbSchema,
   access: accessSchema,
   limits: limitsSchema,
+  redis: redisSchema,
   admin: adminSchema,
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
@@ -323,7 +326,7 @@ export type UpstreamOverride = Override & {
  * Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes.
  * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
  */
-export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin">> & {
+export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin" | "redis">> & {
   /** Of `bucket`: what stands behind the disk; undefined where the disk has everything. */
   readonly sharedBucket: BucketConfig | undefined;
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
@@ -333,6 +336,8 @@ export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin">> & 
     /** Of SLUICE_SUMDB_KEY: a key that our own log is signed with, as the files of `keyFiles` have one. */
     readonly key: Secret | undefined;
   };
+  /** Undefined when nodes know nothing of each other. */
+  readonly redis: RedisConfig | undefined;
   /** What operators have to show, if the configuration says so. */
   readonly adminToken: Secret | undefined;
   /** Of all `[[private]]`, and what the environment says is private. */

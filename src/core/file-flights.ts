@@ -6,6 +6,7 @@ import { type Answer, answerFile } from "./answer.ts";
 import type { Load } from "./load.ts";
 import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
+import type { Leases, Messages } from "./fleet.ts";
 import type {
   BlobContent,
   Clock,
@@ -31,6 +32,12 @@ export interface FileFlightOptions {
   readonly verifier: ZipVerifier;
   /** What sources send is compared with checksum databases. Without it nothing is. */
   readonly sums?: SumVerifier | undefined;
+  /** Stored files that no checksum database has confirmed are compared before they are served. Without it they are served. */
+  readonly confirmStored?: boolean | undefined;
+  /** Of all who share the store: one of them fetches a file. Without it each does. */
+  readonly leases?: Leases | undefined;
+  /** Told of what is kept. */
+  readonly messages?: Messages | undefined;
   readonly clock: Clock;
   readonly events: Events;
   /** See `FetchContext.notBefore`. */
@@ -105,12 +112,30 @@ export class FileFlights {
     if (running !== undefined) return running;
     this.#options.load?.admit("cold_file");
     const live = Promise.withResolvers<LiveBody>();
-    const landed = this.#fly(request, client, live.resolve).finally(() => this.#flights.delete(key));
+    const landed = this.#fetchOnce(request, () => this.#fly(request, client, live.resolve)).finally(() =>
+      this.#flights.delete(key),
+    );
     // Whoever waits handles the failure; when nobody does any more, it must not end the process.
     landed.catch(() => undefined);
     const flight = { landed, live: live.promise };
     this.#flights.set(key, flight);
     return flight;
+  }
+
+  /** Where others share the store, one of all fetches, and the others wait for what it keeps. */
+  #fetchOnce(request: FileRequest, work: () => Promise<StoredFile>): Promise<StoredFile> {
+    const { leases } = this.#options;
+    if (leases === undefined) return work();
+    return leases.run(blobKey(request), { look: () => this.#look(request), work });
+  }
+
+  async #look(request: FileRequest): Promise<StoredFile | undefined> {
+    const { store, confirmStored = false } = this.#options;
+    const file = await store.read(request);
+    // Whoever wants its bytes and does not find them here opens it again.
+    file?.discard();
+    if (file === undefined || !confirmStored) return file;
+    return (await store.unverified(file.key)) === undefined ? file : undefined;
   }
 
   async #fly(request: FileRequest, client: string, goLive: (body: LiveBody) => void): Promise<StoredFile> {
@@ -252,8 +277,11 @@ export class FileFlights {
 
   /** A store that cannot write must not cost the client its file: what fits in memory is answered all the same. */
   async #keep(request: FileRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile> {
+    const { store, messages } = this.#options;
     try {
-      return await this.#options.store.keep(request, content, facts);
+      const kept = await store.keep(request, content, facts);
+      messages?.publish({ type: "kept", key: kept.key });
+      return kept;
     } catch (error) {
       if (!isSluiceError(error, "storage_failed") || !("bytes" in content)) throw error;
       return memoryFile(blobKey(request), content.bytes, facts);

@@ -42,7 +42,6 @@ export interface LeasedWork<T> {
   /** What the work would bring, if somebody else has done it meanwhile. Asked before the work, too, and whenever a lease may have ended. */
   readonly look: () => Promise<T | undefined>;
   readonly work: () => Promise<T>;
-  readonly signal: AbortSignal;
 }
 
 /** Who of those that share them does a piece of work. */
@@ -52,7 +51,7 @@ export interface Leases {
    * Does `work` while nobody else does the work of this key, and keeps others from it meanwhile. Who comes second waits and
    * looks. Where nobody can be asked, or the other one fails, or takes longer than is worth waiting for, the work is done all the
    * same, whoever else does it.
-   * Fails with what `work` or `look` fails with, or with the signal's reason.
+   * Waiting is bounded. Fails with what `work` or `look` fails with.
    */
   run<T>(key: string, leased: LeasedWork<T>): Promise<T>;
   close(): Promise<void>;

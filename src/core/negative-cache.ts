@@ -26,6 +26,10 @@ export class NegativeCache {
     return undefined;
   }
 
+  delete(key: BlobKey): void {
+    this.#entries.delete(key);
+  }
+
   /** Answers how many. */
   forget(isMeant: (key: BlobKey) => boolean): number {
     const meant = [...this.#entries.keys()].filter(isMeant);

@@ -206,6 +206,8 @@ export interface ModuleStore {
   /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
   versions(modulePath: ModulePath): Promise<Version[]>;
   touch(key: BlobKey): void;
+  /** What is held in memory of this key counts no more: another process has kept or rejected what is stored there. */
+  forget(key: BlobKey): void;
   /**
    * Takes a stored file that turned out to be wrong out of the store (set aside, not deleted) and forgets its facts, so that
    * another may come. With an `h1`, only if that is still its own; answers `false` when another one has come already.
@@ -594,6 +596,25 @@ export type SluiceEvent =
       /** The message's type; `unknown` for what is none, or one of another version. */
       readonly kind: string;
     }
+  /** Redis is there, or not any more. Told when that changes, and when the first attempt fails. */
+  | {
+      readonly type: "redis_state";
+      readonly redis: string;
+      readonly isUp: boolean;
+      readonly reason: string | undefined;
+    }
+  /** A piece of work that is shared with other nodes begins here, or was done elsewhere. */
+  | {
+      readonly type: "lease";
+      /**
+       * `worked`: here, while the others wait. `found`: another node has done it. Here whoever else does it, because `alone`: no
+       * node could be asked, `overdue`: another one took too long, `failed`: another one failed.
+       */
+      readonly outcome: "worked" | "found" | "alone" | "overdue" | "failed";
+      readonly waitedMs: number;
+    }
+  /** Another node took over what is still worked on here. */
+  | { readonly type: "lease_lost"; readonly lease: string }
   /** There is too much to do, and this was not begun. `isNews`: nothing was shed for a while before. */
   | {
       readonly type: "work_shed";

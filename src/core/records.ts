@@ -4,6 +4,7 @@ import { LRUCache } from "lru-cache";
 import { type Answer, answerRecord } from "./answer.ts";
 import { parseFrom, readBody } from "./body.ts";
 import { isSluiceError } from "./errors.ts";
+import type { Messages } from "./fleet.ts";
 import { sha256Of } from "./small-files.ts";
 import type { Load, WorkClass } from "./load.ts";
 import { maxListBytes } from "./latest.ts";
@@ -25,6 +26,8 @@ type LatestRequest = Extract<RecordRequest, { readonly kind: "latest" }>;
 type Asker = Pick<FetchContext, "client" | "failFast">;
 
 export interface RecordOptions {
+  /** Told of what is new. */
+  readonly messages?: Messages | undefined;
   readonly store: ModuleStore;
   readonly source: Source;
   readonly clock: Clock;
@@ -182,8 +185,13 @@ export class Records {
     // It may be from before the purge, and must not stand in the way of what is fetched since.
     if (this.#options.purgedAt(request) >= startedAt)
       return { key, bytes, sha256: sha256Of(bytes), source, checkedAt: startedAt };
+    const { store, messages } = this.#options;
     try {
-      return await this.#options.store.keepRecord(request, bytes, source);
+      const before = messages === undefined ? undefined : await store.readRecord(request);
+      const kept = await store.keepRecord(request, bytes, source);
+      // A mere confirmation is no news: each node asks for its own.
+      if (kept.sha256 !== before?.sha256) messages?.publish({ type: "kept", key });
+      return kept;
     } catch (error) {
       if (!isSluiceError(error, "storage_failed")) throw error;
       return { key, bytes, sha256: sha256Of(bytes), source, checkedAt: this.#options.clock.now() };

@@ -4,13 +4,14 @@ import type { FileRequest, ModuleRequest, RecordRequest } from "../protocol/gopr
 import { blobKey, canNeverBeModule, formatList } from "../protocol/goproxy/index.ts";
 import { type Answer, answerFile, answerRecord } from "./answer.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
-import type { PurgeSelection } from "./fleet.ts";
+import type { FleetMessage, PurgeSelection } from "./fleet.ts";
 import type { FetchContext, StoredFile } from "./ports.ts";
 import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { offlineError, type OfflineSwitch } from "./offline.ts";
 import { PurgeTimes, selectKeys } from "./purge.ts";
+import { isRecordKey } from "./record-key.ts";
 import { type ChangingRequest, Records } from "./records.ts";
 import { waitUnlessAborted } from "./singleflight.ts";
 import { sha256Of } from "./small-files.ts";
@@ -25,8 +26,6 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly offline?: OfflineSwitch | undefined;
   /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
   readonly clientWaitMs: number;
-  /** Stored files that no checksum database has confirmed are compared before they are served. Without it they are served. */
-  readonly confirmStored?: boolean | undefined;
   /** Told of each zip that is answered, but not of those that are answered again from the server's memory. */
   readonly onZip?: ((request: { readonly modulePath: ModulePath; readonly version: Version }) => void) | undefined;
 }
@@ -113,6 +112,12 @@ export class Resolver {
     this.#purgedMissing.note(selection, now);
     if (selection.onlyMissing !== true) this.#purged.note(selection, now);
     return this.#negatives.forget(selectKeys(selection));
+  }
+
+  /** What another node has kept is not missing any more, and what is held here of an older record, or of a wrong file, does not count. */
+  heed({ type, key }: Extract<FleetMessage, { readonly type: "kept" | "rejected" }>): void {
+    if (type === "kept") this.#negatives.delete(key);
+    if (type === "rejected" || isRecordKey(key)) this.#options.store.forget(key);
   }
 
   /** Resolves when what is being fetched now is stored. For shutdown. */

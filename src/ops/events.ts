@@ -114,12 +114,20 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
         "the new configuration is refused, and the one before still counts",
       );
       return;
+    case "redis_state":
+      if (event.isUp) logger.info({ event: type, ...facts }, "connected to Redis");
+      else logger.warn({ event: type, ...facts }, "Redis cannot be used; this node goes on by itself and tries again");
+      return;
+    case "lease_lost":
+      logger.info({ event: type, ...facts }, "another node took over a fetch that is under way here");
+      return;
     case "file_stored":
     case "fetch_started":
     case "fetch_ended":
     case "upstream_queue":
     case "upstream_check":
     case "fleet_message":
+    case "lease":
       logger.debug({ event: type, ...facts }, type);
   }
 }

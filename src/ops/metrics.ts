@@ -258,6 +258,19 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["reason"],
       registers: [registry],
     }),
+    leases: new Counter({
+      name: "sluice_leases_total",
+      help: "Fetches shared with other nodes by outcome: worked (here), found (done elsewhere), lost (taken over), or here whoever else did it: alone, overdue, failed.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    }),
+    leaseWaitSeconds: new Histogram({
+      name: "sluice_lease_wait_seconds",
+      help: "How long fetches waited for other nodes.",
+      labelNames: ["outcome"],
+      buckets: secondsBuckets,
+      registers: [registry],
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -364,6 +377,15 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "config_refused":
       metrics.configReloads.labels("refused").inc();
+      return;
+    case "redis_state":
+      return;
+    case "lease":
+      metrics.leases.labels(event.outcome).inc();
+      metrics.leaseWaitSeconds.labels(event.outcome).observe(event.waitedMs / 1000);
+      return;
+    case "lease_lost":
+      metrics.leases.labels("lost").inc();
       return;
     case "upstream_queue":
       metrics.upstreamLimit.labels(event.upstream).set(event.limit);

@@ -153,6 +153,10 @@ class TieredModuleStore implements ConcedingModuleStore {
     this.#options.ledger.touch(key, this.#options.clock.now());
   }
 
+  forget(key: BlobKey): void {
+    this.#hot.delete(key);
+  }
+
   stagingFile(): Promise<string> {
     return this.#options.stagingFile();
   }

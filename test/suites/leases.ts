@@ -90,8 +90,8 @@ export function leasesSuite(name: string, open: () => Promise<LeasesUnderTest>):
     it("does the work all the same where what the first one brought cannot be found", async () => {
       const [one, other] = [await join(), await join()];
       const gate = Promise.withResolvers<void>();
-      const first = one.run("a", { look: nothing, work: () => gate.promise, signal: never() });
-      const second = other.run("a", { look: nothing, work: async () => "by the second", signal: never() });
+      const first = one.run("a", { look: nothing, work: () => gate.promise });
+      const second = other.run("a", { look: nothing, work: async () => "by the second" });
       gate.resolve();
       await first;
       expect(await second).toBe("by the second");
@@ -100,33 +100,9 @@ export function leasesSuite(name: string, open: () => Promise<LeasesUnderTest>):
     it("fails with what looking fails with", async () => {
       const one = await join();
       const look = () => Promise.reject(new Error("the store is broken"));
-      await expect(one.run("a", { look, work: nothing, signal: never() })).rejects.toThrow("the store is broken");
+      await expect(one.run("a", { look, work: nothing })).rejects.toThrow("the store is broken");
       // And holds no lease any more.
       expect(await begin(await join(), "a").result).toBe("a by 2");
-    });
-
-    it("ends the waiting of who gives up, and nobody else's", async () => {
-      const [one, other, third] = [await join(), await join(), await join()];
-      const gate = Promise.withResolvers<void>();
-      const first = begin(one, "a", gate.promise);
-      await first.isWorking;
-      const giving = new AbortController();
-      const second = begin(other, "a", undefined, giving.signal);
-      const waiting = begin(third, "a");
-      await Promise.all([second.hasLooked, waiting.hasLooked]);
-      giving.abort(new Error("the client went away"));
-      await expect(second.result).rejects.toThrow("the client went away");
-      gate.resolve();
-      expect(await first.result).toBe("a by 1");
-      expect(await waiting.result).toBe("a by 1");
-      expect(worked).toEqual(["a by 1"]);
-    });
-
-    it("does nothing for who has given up before", async () => {
-      const one = await join();
-      const gone = AbortSignal.abort(new Error("the client went away"));
-      await expect(begin(one, "a", undefined, gone).result).rejects.toThrow("the client went away");
-      expect(worked).toEqual([]);
     });
 
     it("does the work at once when it is closed", async () => {
@@ -148,7 +124,7 @@ export function leasesSuite(name: string, open: () => Promise<LeasesUnderTest>):
     }
 
     /** Work that takes until `gate`. */
-    function begin(member: Leases, key: string, gate: Promise<void> = Promise.resolve(), signal = never()) {
+    function begin(member: Leases, key: string, gate: Promise<void> = Promise.resolve()) {
       const isWorking = Promise.withResolvers<void>();
       const hasLooked = Promise.withResolvers<void>();
       const result = member.run(key, {
@@ -164,7 +140,6 @@ export function leasesSuite(name: string, open: () => Promise<LeasesUnderTest>):
           done.set(key, made);
           return made;
         },
-        signal,
       });
       // Some are looked at only after they have failed.
       result.catch(() => undefined);
@@ -174,7 +149,3 @@ export function leasesSuite(name: string, open: () => Promise<LeasesUnderTest>):
 }
 
 async function nothing(): Promise<undefined> {}
-
-function never(): AbortSignal {
-  return new AbortController().signal;
-}

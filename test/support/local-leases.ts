@@ -1,5 +1,4 @@
 import type { Leases } from "../../src/core/fleet.ts";
-import { waitUnlessAborted } from "../../src/core/singleflight.ts";
 
 /** Leases that are shared within one process, for tests of those who use them. */
 export function createLocalLeases(): { join(name: string): Leases } {
@@ -10,12 +9,11 @@ export function createLocalLeases(): { join(name: string): Leases } {
       const closing = new AbortController();
       return {
         name,
-        async run(key, { look, work, signal }) {
-          signal.throwIfAborted();
+        async run(key, { look, work }) {
           for (let other = working.get(key); other !== undefined && !closing.signal.aborted; other = working.get(key)) {
             const found = await look();
             if (found !== undefined) return found;
-            if (!(await waitUnlessAborted(other, signal))) return work();
+            if (!(await other)) return work();
           }
           if (closing.signal.aborted) return work();
           const ended = Promise.withResolvers<boolean>();
