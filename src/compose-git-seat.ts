@@ -30,7 +30,7 @@ export class GitSeat {
   open(config: Config, { network, isNeeded }: { readonly network: Network; readonly isNeeded: boolean }): GitPlace {
     const { authorities } = config.privateModules;
     const trust = authorities.reduce((sum, { pem, file }) => withExtraCa(sum, pem, file), network.trust);
-    const { chain: _chain, overrides: _overrides, ...upstream } = config.upstream;
+    const { chain: _chain, routes: _routes, groups: _groups, overrides: _overrides, ...upstream } = config.upstream;
     const { offline: _offline, ...fetch } = config.fetch;
     const { git, privateModules } = config;
     const facts = fingerprint({ git, fetch, privateModules, upstream, trust: trust.certificates, isNeeded });

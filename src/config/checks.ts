@@ -2,6 +2,7 @@ import { SluiceError } from "../core/errors.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { pathMatch } from "../protocol/module/index.ts";
 import { formatChain, parseChain, type ChainEntry } from "../sources/chain-spec.ts";
+import type { Group } from "./route-schema.ts";
 import type { Settings } from "./schema.ts";
 import type { Override } from "./upstream-schema.ts";
 import { nearest } from "./suggest.ts";
@@ -29,8 +30,18 @@ export function checkSettings({ server, upstream, access, limits }: Settings, re
   checkPatterns("access.deny_modules", access.denyModules, report);
   checkBurst(limits, report);
   if (upstream.noProxy !== upstream.private) checkPatterns("upstream.no_proxy", upstream.noProxy, report);
-  const chain = checkChain(upstream.chain, report);
-  if (chain !== undefined) checkOverrides(upstream.overrides, chain, report);
+  const chains = [checkChain(upstream.chain, (message) => report("upstream.chain", message))];
+  for (const [index, route] of upstream.routes.entries()) {
+    checkPatterns("upstream.route.patterns", route.patterns, (path, message, at) =>
+      report(path, message, { ...at, index }),
+    );
+    chains.push(checkChain(route.chain, (message) => report("upstream.route.chain", message, { index })));
+  }
+  const read = chains.filter((chain) => chain !== undefined);
+  // What a chain that cannot be read has is not known.
+  if (read.length < chains.length) return;
+  checkOverrides(upstream.overrides, read.flat(), report);
+  checkGroups(upstream.groups, read, report);
 }
 
 function checkBurst({ requestsPerSecond, burst }: Settings["limits"], report: Report): void {
@@ -85,7 +96,7 @@ function isPattern(pattern: string): boolean {
   }
 }
 
-function checkChain(chain: string, report: Report): readonly ChainEntry[] | undefined {
+function checkChain(chain: string, report: (message: string) => void): readonly ChainEntry[] | undefined {
   try {
     return parseChain(chain);
   } catch (error) {
@@ -93,7 +104,7 @@ function checkChain(chain: string, report: Report): readonly ChainEntry[] | unde
     const reason = isPartOfPassword(chain)
       ? "cannot be read, and is not shown as it may hold a password; in a password write , as %2C, | as %7C, / as %2F and @ as %40"
       : `cannot be read: ${error.message}`;
-    report("upstream.chain", reason);
+    report(reason);
     return undefined;
   }
 }
@@ -139,6 +150,43 @@ function checkOverrides(overrides: readonly Override[], chain: readonly ChainEnt
       seen.add(entry.name);
     }
   }
+}
+
+/** Each must be what a chain can use: neighbours, of which the next is asked after any failure. */
+function checkGroups(groups: readonly Group[], chains: readonly (readonly ChainEntry[])[], report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, { members }] of groups.entries()) {
+    const say = (message: string): void => report("upstream.group.members", message, { index });
+    const names = groupNames(members);
+    const known = chains.flat().map(({ name }) => name);
+    const unknown = names.find((name) => !known.includes(name));
+    if (unknown !== undefined) {
+      const meant = nearest(unknown, known);
+      say(
+        `${unknown} is no entry of a chain; ${meant === undefined ? "add it there, or take it out here" : `did you mean ${meant}?`}`,
+      );
+      continue;
+    }
+    const double = names.find((name) => seen.has(name));
+    for (const name of names) seen.add(name);
+    if (double !== undefined) say(`${double} is a member already; an upstream belongs to one group`);
+    else if (!chains.some((chain) => hasRun(chain, names))) {
+      say(`do not stand side by side in a chain; write them so, with | between them: ${names.join("|")}`);
+    }
+  }
+}
+
+/** The members as `parseChain` names them. */
+export function groupNames(members: readonly string[]): string[] {
+  return members.map((url) => parseOverrideUrl(url)?.name ?? url);
+}
+
+function hasRun(chain: readonly ChainEntry[], names: readonly string[]): boolean {
+  return chain.some((_, start) => {
+    const run = chain.slice(start, start + names.length);
+    const isAll = run.length === names.length && run.every(({ name }) => names.includes(name));
+    return isAll && run.slice(0, -1).every((entry) => entry.kind !== "end" && entry.fallBackOnError);
+  });
 }
 
 function parseOverrideUrl(url: string) {

@@ -15,7 +15,9 @@ export interface Machine {
 
 /** Fails with `config_invalid` when the chain leads back to Sluice itself, as when the shell's own GOPROXY points at it. */
 export async function refuseLoop({ config, given }: LoadedConfig, machine: Machine): Promise<void> {
-  const upstreams = parseChain(config.upstream.chain).flatMap((entry) => (entry.kind === "http" ? [entry] : []));
+  const { upstream } = config;
+  const chains = [upstream.chain, ...upstream.routes.map(({ chain }) => chain)];
+  const upstreams = chains.flatMap(parseChain).flatMap((entry) => (entry.kind === "http" ? [entry] : []));
   const loop = await findLoop(
     config.server.listen,
     upstreams.map(({ url }) => url),
@@ -23,6 +25,16 @@ export async function refuseLoop({ config, given }: LoadedConfig, machine: Machi
   );
   const name = upstreams.find(({ url }) => url === loop)?.name;
   if (name === undefined) return;
+  const inRoute = parseChain(upstream.chain).every((entry) => entry.name !== name);
+  if (inRoute) {
+    throw new SluiceError(
+      "config_invalid",
+      explain(findSetting("upstream.route.chain"), `points at Sluice itself with ${name}; take that entry out of it`, {
+        given,
+        file: undefined,
+      }),
+    );
+  }
   const origin = given.get("upstream.chain")?.origin;
   const ofGo = origin?.kind === "env" && origin.name === "GOPROXY";
   throw new SluiceError(

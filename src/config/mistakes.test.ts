@@ -169,6 +169,42 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
     "SLUICE_UPSTREAM_OVERRIDE is not a list of tables; write [[upstream.override]]",
   ],
   [
+    { file: '[[upstream.route]]\nchain = "off"' },
+    "conf/sluice.toml:1: [[upstream.route]] patterns is missing; write the modules that this is about, such as golang.org/x/*",
+  ],
+  [
+    { file: '[[upstream.route]]\npatterns = "a.com"' },
+    "conf/sluice.toml:1: [[upstream.route]] chain is missing; write the upstreams of these modules, or off",
+  ],
+  [
+    { file: '[[upstream.route]]\nmatch = "a.com"\npatterns = "a.com"\nchain = "off"' },
+    "conf/sluice.toml:2: [[upstream.route]] has no match; did you mean patterns?",
+  ],
+  [
+    { file: '[[upstream.route]]\npatterns = "a.com/["\nchain = "off"' },
+    'conf/sluice.toml:2: [[upstream.route]] patterns = "a.com/[" has the malformed pattern "a.com/["; close its [ or escape it as \\[',
+  ],
+  [
+    { file: '[[upstream.route]]\npatterns = "a.com"\nchain = "Off"' },
+    'conf/sluice.toml:3: [[upstream.route]] chain cannot be read: "Off" in the chain of upstreams is not known; write off in lower case',
+  ],
+  [
+    { file: '[[upstream.group]]\nmembers = ["https://a.com"]' },
+    'conf/sluice.toml:2: [[upstream.group]] members = ["https://a.com"] is missing; write at least two upstreams',
+  ],
+  [
+    { file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com", "c.com"]' },
+    "conf/sluice.toml:4: [[upstream.group]] members https://c.com is no entry of a chain; did you mean https://a.com?",
+  ],
+  [
+    { file: '[upstream]\nchain = "a.com,b.com"\n[[upstream.group]]\nmembers = ["a.com", "b.com"]' },
+    "conf/sluice.toml:4: [[upstream.group]] members do not stand side by side in a chain; write them so, with | between them: https://a.com|https://b.com",
+  ],
+  [
+    { file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com", "b.com"]\nbalance = "random"' },
+    'conf/sluice.toml:5: [[upstream.group]] balance = "random" is not one of its values; write order or spread',
+  ],
+  [
     { file: "[[upstream.override]]\nattempts = 1" },
     "conf/sluice.toml:1: [[upstream.override]] url is missing; write the entry of the chain that this is about",
   ],

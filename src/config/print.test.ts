@@ -52,3 +52,10 @@ it("shows where repositories are", () => {
   const printed = printConfig(load({ file: override }));
   expect(printed).toContain(override.replace("\n", "  # conf/sluice.toml:1\n"));
 });
+
+it("shows the chain of a route without its passwords", () => {
+  const file = '[[upstream.route]]\npatterns = "a.com"\nchain = "https://me:hunter2@a.com"\n';
+  const printed = printConfig(load({ file }));
+  expect(printed).toContain('chain = "https://a.com"');
+  expect(printed).not.toContain("hunter2");
+});

@@ -71,7 +71,7 @@ function printCredential(credential: Table): string {
 }
 
 function printSetting(setting: Setting, value: unknown): string {
-  const shown = ["upstream.chain", "upstream.override.url"].includes(settingPath(setting))
+  const shown = ["upstream.chain", "upstream.route.chain", "upstream.override.url"].includes(settingPath(setting))
     ? printableChain(String(value))
     : value;
   // JSON's texts, numbers, booleans and lists are TOML's too.

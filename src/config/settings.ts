@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { credentialSchema, privateSchema } from "./private-schema.ts";
 import { configSchema, gitOverrideSchema } from "./schema.ts";
 import { sectionDocs, settingFacts, type SettingFacts } from "./setting-facts.ts";
+import { groupSchema, routeSchema } from "./route-schema.ts";
 import { overrideSchema } from "./upstream-schema.ts";
 
 /** One setting, with every name it has. */
@@ -51,12 +52,14 @@ export const sections: readonly Section[] = Object.entries(configSchema.shape).m
 );
 
 export const overrideSection: Section = section("upstream.override", overrideSchema);
+export const routeSection: Section = section("upstream.route", routeSchema);
+export const groupSection: Section = section("upstream.group", groupSchema);
 export const gitOverrideSection: Section = section("git.override", gitOverrideSchema);
 export const privateSection: Section = section("private", privateSchema);
 export const credentialSection: Section = section("private.credential", credentialSchema);
 
 /** The tables that a setting of the kind `tables` is a list of: their name is the setting's path. */
-export const listSections: readonly Section[] = [overrideSection, gitOverrideSection];
+export const listSections: readonly Section[] = [overrideSection, routeSection, groupSection, gitOverrideSection];
 
 const repeated = [...listSections, privateSection, credentialSection];
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { groupSchema, routeSchema } from "./route-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import * as value from "./values.ts";
 
@@ -114,6 +115,18 @@ export const upstreamSchema = section("Where modules come from.", {
     kind: "duration",
     default: "30s",
     doc: "How long an answer may pause between two pieces.",
+  }),
+  routes: setting(z.array(routeSchema, { error: "is not a list of tables; write [[upstream.route]]" }), {
+    kind: "tables",
+    default: [],
+    key: "route",
+    doc: "Modules that come from another chain, see below. In the environment: the same list as inline TOML.",
+  }),
+  groups: setting(z.array(groupSchema, { error: "is not a list of tables; write [[upstream.group]]" }), {
+    kind: "tables",
+    default: [],
+    key: "group",
+    doc: "Upstreams that have the same content, see below. In the environment: the same list as inline TOML.",
   }),
   overrides: setting(z.array(overrideSchema, { error: "is not a list of tables; write [[upstream.override]]" }), {
     kind: "tables",

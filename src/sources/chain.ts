@@ -1,10 +1,12 @@
 import { isChecksumMismatch } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, isSluiceError, type SluiceError } from "../core/errors.ts";
-import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
+import { systemClock } from "../core/clock.ts";
+import type { Clock, FetchContext, Source, SourceResponse } from "../core/ports.ts";
 import { parseFrom, readBody } from "../core/body.ts";
 import { maxListBytes } from "../core/latest.ts";
 import { blobKey, type ModuleRequest, parseList } from "../protocol/goproxy/index.ts";
 import { type ChainEntry, type EndEntry, formatChain } from "./chain-spec.ts";
+import { type ChainGroup, createGroupOrder, type Link } from "./group-order.ts";
 import type { PrivateRules } from "./private.ts";
 import { directAnswer, failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
 
@@ -17,11 +19,10 @@ export interface ChainOptions {
   readonly direct?: Source;
   /** Makes the source of an entry. Called once for each, at once. The chain closes them. */
   readonly open: (entry: Exclude<ChainEntry, EndEntry>) => Source;
-}
-
-interface Link {
-  readonly source: Source;
-  readonly fallBackOnError: boolean;
+  /** Default: none. */
+  readonly groups?: readonly ChainGroup[] | undefined;
+  /** Default: the machine's own. */
+  readonly clock?: Pick<Clock, "now"> | undefined;
 }
 
 /** What a source may answer. Anything else (a full disk here, a bug, the end of the request) is no reason to ask the next one. */
@@ -72,7 +73,8 @@ async function listFailure(
  * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
  * repository has lost. `@latest` ends at the first that has a list. `not_found` carries in `details.asked` how many sources said so.
  */
-export function createChain({ entries, privateRules, direct, open }: ChainOptions): Source {
+export function createChain(options: ChainOptions): Source {
+  const { entries, privateRules, direct, open, groups = [], clock = systemClock } = options;
   const links: Link[] = [];
   let end: EndEntry["name"] | undefined;
   for (const entry of entries) {
@@ -80,6 +82,7 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
     else links.push({ source: open(entry), fallBackOnError: entry.fallBackOnError });
   }
   if (end === "direct" && direct !== undefined) links.push({ source: direct, fallBackOnError: false });
+  const inOrder = createGroupOrder(links, groups, clock);
 
   return {
     name: formatChain(entries),
@@ -96,7 +99,7 @@ export function createChain({ entries, privateRules, direct, open }: ChainOption
       }
       const answers: SourceAnswer[] = [];
       let failure: SluiceError | undefined;
-      for (const [index, { source, fallBackOnError }] of links.entries()) {
+      for (const [index, { source, fallBackOnError }] of inOrder().entries()) {
         const isFollowed = fallBackOnError && index < links.length - 1;
         try {
           return await source.fetch(

@@ -41,6 +41,9 @@ export interface UpstreamSourceOptions {
   readonly maxBytes?: Partial<Record<ModuleRequest["kind"], number>> | undefined;
 }
 
+/** Where another source is asked then, it does not take ten attempts to see that this one fails. */
+const attemptsToMoveOn = 3;
+
 /** What became of one attempt, filled in while it runs. */
 export interface Attempt {
   status: number | undefined;
@@ -106,6 +109,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
           },
           {
             ...options.retry,
+            ...(mayMoveOn ? { attempts: Math.min(attemptsToMoveOn, options.retry?.attempts ?? attemptsToMoveOn) } : {}),
             clock,
             signal,
             name,
