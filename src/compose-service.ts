@@ -5,6 +5,7 @@ import { withLoad } from "./core/load.ts";
 import type { BlobKey } from "./core/ports.ts";
 import { type Recheck, startRecheck } from "./core/recheck.ts";
 import { Resolver } from "./core/resolve.ts";
+import { defaultJitter } from "./core/ttl-jitter.ts";
 import type { Handlers } from "./server/http-server.ts";
 import { RequestsUnderWay } from "./server/requests-under-way.ts";
 import type { GitPlace } from "./compose-git-seat.ts";
@@ -72,6 +73,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     totalTimeoutMs: config.fetch.totalTimeoutMs,
     clientWaitMs: config.fetch.clientWaitMs,
     ttlMs: config.freshness.ttlMs,
+    ttlJitter: defaultJitter,
     staleWhileRevalidateMs: config.freshness.staleWhileRevalidateMs,
     notFoundTtlMs: config.freshness.notFoundMs,
     offline: node.offline,

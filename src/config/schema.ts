@@ -159,7 +159,7 @@ export const configSchema = z.object({
         kind: "duration",
         default: "60s",
         flag: "ttl",
-        doc: "How long a version list, `@latest`, or the answer for a branch or commit is served without asking again.",
+        doc: "How long a version list, `@latest`, or the answer for a branch or commit is served without asking again, give or take a tenth, so that they are not all asked for at once.",
       }),
       notFoundMs: setting(value.duration(), {
         kind: "duration",

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { createTtlJitter, type TtlJitter } from "./ttl-jitter.ts";
 import type { BlobKey, Clock } from "./ports.ts";
 
 /**
@@ -10,10 +11,18 @@ export class NegativeCache {
   readonly #entries: LRUCache<BlobKey, { readonly message: string; readonly expiresAt: number }>;
   readonly #clock: Clock;
   readonly #ttlMs: number;
+  readonly #jitter: TtlJitter;
 
-  constructor(options: { readonly clock: Clock; readonly ttlMs: number; readonly maxEntries?: number }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly ttlMs: number;
+    /** Share of the TTL. Default 0. */
+    readonly ttlJitter?: number | undefined;
+    readonly maxEntries?: number;
+  }) {
     this.#clock = options.clock;
     this.#ttlMs = options.ttlMs;
+    this.#jitter = createTtlJitter(options.ttlJitter ?? 0);
     this.#entries = new LRUCache({ max: options.maxEntries ?? 20_000 });
   }
 
@@ -38,6 +47,8 @@ export class NegativeCache {
   }
 
   remember(key: BlobKey, message: string): void {
-    if (this.#ttlMs > 0) this.#entries.set(key, { message, expiresAt: this.#clock.now() + this.#ttlMs });
+    if (this.#ttlMs === 0) return;
+    const now = this.#clock.now();
+    this.#entries.set(key, { message, expiresAt: now + this.#jitter(this.#ttlMs, { key, checkedAt: now }) });
   }
 }

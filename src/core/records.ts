@@ -18,6 +18,7 @@ import type {
   SourceResponse,
   StoredRecord,
 } from "./ports.ts";
+import { createTtlJitter, type TtlJitter } from "./ttl-jitter.ts";
 import { Singleflight } from "./singleflight.ts";
 
 /** A request whose answer changes with time. */
@@ -34,6 +35,8 @@ export interface RecordOptions {
   readonly events: Events;
   /** Answers of this age are fresh. */
   readonly ttlMs: number;
+  /** Share of the TTLs by which they are longer or shorter. Default 0. */
+  readonly ttlJitter?: number | undefined;
   /** Up to this long after the TTL the old answer is served while a new one is fetched behind it. */
   readonly staleWhileRevalidateMs: number;
   readonly totalTimeoutMs: number;
@@ -57,10 +60,12 @@ const patienceMs = 5_000;
 export class Records {
   readonly #options: RecordOptions;
   readonly #flights = new Singleflight<StoredRecord>();
+  readonly #jitter: TtlJitter;
   readonly #failedAt = new LRUCache<BlobKey, number>({ max: 20_000 });
 
   constructor(options: RecordOptions) {
     this.#options = options;
+    this.#jitter = createTtlJitter(options.ttlJitter ?? 0);
   }
 
   get size(): number {
@@ -106,8 +111,9 @@ export class Records {
     }
   }
 
-  #freshFor({ checkedAt }: StoredRecord, request: ChangingRequest): number {
-    const { clock, ttlMs, purgedAt } = this.#options;
+  #freshFor({ key, checkedAt }: StoredRecord, request: ChangingRequest): number {
+    const { clock, purgedAt } = this.#options;
+    const ttlMs = this.#jitter(this.#options.ttlMs, { key, checkedAt });
     const now = clock.now();
     if (checkedAt <= purgedAt(request)) return ttlMs - now;
     // A clock that ran ahead once must not keep a record fresh until it is there again.

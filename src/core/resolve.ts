@@ -20,6 +20,8 @@ import { compareStored } from "./stored-sums.ts";
 export interface ResolverOptions extends FileFlightOptions {
   /** `list`, `@latest` and queries are fresh for so long. */
   readonly ttlMs: number;
+  /** Share of the TTLs by which they are longer or shorter, so that what came together is not asked for again together. Default 0. */
+  readonly ttlJitter?: number | undefined;
   readonly staleWhileRevalidateMs: number;
   readonly notFoundTtlMs: number;
   /** While it is on, nothing is fetched, and what is stored is answered however old. Default: never. */
@@ -52,7 +54,11 @@ export class Resolver {
   constructor(options: ResolverOptions) {
     this.#options = options;
     this.#files = new FileFlights({ ...options, notBefore: (request) => this.#purgedMissing.last(request) });
-    this.#negatives = new NegativeCache({ clock: options.clock, ttlMs: options.notFoundTtlMs });
+    this.#negatives = new NegativeCache({
+      clock: options.clock,
+      ttlMs: options.notFoundTtlMs,
+      ttlJitter: options.ttlJitter,
+    });
     this.#records = new Records({
       ...options,
       purgedAt: (request) => this.#purged.last(request),
