@@ -17,6 +17,7 @@ import { hot } from "./workloads/hot.ts";
 import { hung } from "./workloads/hung.ts";
 import { audit, ownLog } from "./workloads/checksums.ts";
 import { stampede } from "./workloads/stampede.ts";
+import { workers } from "./workloads/workers.ts";
 
 const workloads = [
   hot,
@@ -26,6 +27,7 @@ const workloads = [
   verifiedDownload,
   stampede,
   hung,
+  workers,
   faults,
   git,
   ownLog,

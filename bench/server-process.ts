@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Where `output.log` goes: a file, so that nobody pays for a pipe the bench has to drain. */
   readonly folder: string;
+  /** Default: the servers' own. */
+  readonly cores?: readonly number[] | undefined;
   /** Is answered with a status below 500 once the server works. */
   readonly probe: URL;
 }
@@ -35,10 +37,16 @@ const startTimeoutMs = 20_000;
 const stopTimeoutMs = 10_000;
 
 /** Resolves when the probe is answered. A server that ends or stays silent throws with the end of its output. */
-export async function startServer({ command, env, folder, probe }: StartOptions): Promise<ServerProcess> {
+export async function startServer({
+  command,
+  env,
+  folder,
+  cores = [serverCore],
+  probe,
+}: StartOptions): Promise<ServerProcess> {
   const log = path.join(folder, "output.log");
   const output = openSync(log, "a");
-  const child = spawn("taskset", ["-c", String(serverCore), ...command], {
+  const child = spawn("taskset", ["-c", cores.join(","), ...command], {
     env: { ...inherited(), HOME: folder, ...env },
     cwd: folder,
     stdio: ["ignore", output, output],

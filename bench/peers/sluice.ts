@@ -13,12 +13,17 @@ export const sluice: Peer = {
 };
 
 /** With these further settings. Without `GOSUMDB` no checksum database is asked. */
-export async function startSluice(folder: string, env: Readonly<Record<string, string>>): Promise<RunningPeer> {
+export async function startSluice(
+  folder: string,
+  env: Readonly<Record<string, string>>,
+  cores?: readonly number[],
+): Promise<RunningPeer> {
   const url = new URL(`http://127.0.0.1:${await freePort()}`);
   const server = await startServer({
     command: [process.execPath, program, "serve"],
     env: { GOSUMDB: "off", SLUICE_LISTEN: url.host, SLUICE_DATA_DIR: path.join(folder, "data"), ...env },
     folder,
+    cores,
     probe: new URL("/readyz", url),
   });
   return { name: "sluice", url, ...server };

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { type FromChild, type ProcessMetrics, type ToChild, toChildSchema } from "../cluster/control.ts";
+import type { Config } from "../config/index.ts";
 import { SluiceError } from "../core/errors.ts";
 import { configInForce, loadSnapshot } from "./config-snapshot.ts";
 import { explainFailure } from "./failure.ts";
@@ -61,7 +62,7 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
 
   // Of an engine that was killed.
   rmSync(socketPath, { force: true });
-  const config = configInForce(started, current);
+  const config = ofEngine(configInForce(started, current));
   const sluice = await startSluice(config, { socketPath, memoryShare: engineShare, otherMetrics });
   tell({ sluice: "ready", port: 0 });
   return (order) => {
@@ -74,7 +75,7 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
         return;
       case "reload":
         void sluice
-          .reload(async () => loadSnapshot(order.current).config)
+          .reload(async () => ofEngine(loadSnapshot(order.current).config))
           .then((outcome) => tell({ sluice: "reloaded", outcome }));
         return;
       case "refused":
@@ -87,6 +88,12 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
       case "tell_metrics":
     }
   };
+}
+
+/** The fronts need memory, too, and there work is not given up. */
+function ofEngine(config: Config): Config {
+  const { limits } = config;
+  return { ...config, limits: { ...limits, maxMemoryBytes: Math.floor(limits.maxMemoryBytes / 2) } };
 }
 
 async function startFront({ started, current, socketPath, fronts }: Start): Promise<Part> {

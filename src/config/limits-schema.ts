@@ -32,7 +32,7 @@ export const limitsSchema = section(
       kind: "size",
       default: "0B",
       synonyms: ["memory", "memory_limit", "max_rss"],
-      doc: "Memory of the process before work is given up in the same order, such as nine tenths of what the container may use. Beyond a tenth more, stored content waits, too, but for what is in memory. `0B` is no limit.",
+      doc: "Memory of the process before work is given up in the same order, such as nine tenths of what the container may use. Beyond a tenth more, stored content waits, too, but for what is in memory. With `workers` it is for all processes, and half of it for the one that fetches. `0B` is no limit.",
     }),
     bypass: setting(value.addressRanges(), {
       kind: "list",
