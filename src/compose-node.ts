@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
 import type { HealthOf, PartHealth } from "./core/health.ts";
 import type { Messages } from "./core/fleet.ts";
 import { OfflineSwitch } from "./core/offline.ts";
@@ -12,6 +13,7 @@ import type { OpenedStore } from "./storage/data-folder.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import type { EnginePlace } from "./compose-engine.ts";
 import { GitSeat } from "./compose-git-seat.ts";
+import { UpkeepSeat } from "./compose-upkeep.ts";
 import { composeHealth } from "./compose-health.ts";
 import { composeStore } from "./compose-store.ts";
 import manifest from "../package.json" with { type: "json" };
@@ -32,6 +34,7 @@ export interface Node {
   readonly engine: EnginePlace | undefined;
   /** For answers that are given again from memory. */
   readonly hotBytes: number;
+  readonly upkeep: UpkeepSeat;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -82,6 +85,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   verifier.prepare();
   const health = composeHealth({ store, dataDir }, [about.health, store.health]);
   const git = new GitSeat({ events, log, store });
+  const upkeep = new UpkeepSeat({ dataDir, store, verifier, events, clock: systemClock });
   return {
     version,
     instanceId,
@@ -95,6 +99,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     messages: engine && createProcessMessages(process, { name: "fronts", events }),
     engine,
     hotBytes,
+    upkeep,
     health,
     state: { isDraining: false, url: "" },
     async close() {

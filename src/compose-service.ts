@@ -17,6 +17,7 @@ import { composeAdminToken, composeOperator } from "./compose-operator.ts";
 import { composeHandlers } from "./compose-server.ts";
 import { composeSources } from "./compose-sources.ts";
 import { composeSumdb, type Sumdb } from "./compose-sumdb.ts";
+import type { EnsureStored } from "./compose-upkeep.ts";
 
 /** Everything that a configuration decides, over the node's store. Another one can take its place while Sluice runs. */
 export interface Service {
@@ -30,6 +31,8 @@ export interface Service {
   readonly health: HealthOf;
   /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
   start(): void;
+  /** Nobody who asks for it is a client. */
+  readonly ensureStored: EnsureStored;
   /** Resolves when all that was asked of it is done. For when nobody asks it any more. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -93,6 +96,8 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const underWay = new RequestsUnderWay();
   let recheck: Recheck | undefined;
   let endHeeding: (() => void) | undefined;
+  let endUpkeep: (() => Promise<void>) | undefined;
+  const ensureStored: EnsureStored = (request, context) => resolver.ensureStored(request, context);
   const forget = (key: BlobKey): void => {
     handlers.hot.forget(key);
     fleet.messages?.publish({ type: "rejected", key });
@@ -113,6 +118,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     start() {
       git?.take();
       endHeeding = heedFleet(fleet.messages, { resolver, hot: handlers.hot });
+      endUpkeep = node.upkeep.take(config, ensureStored);
       // Without verification nothing that is unverified becomes anything else.
       if (!sumdb.isVerifying) return;
       recheck = startRecheck({
@@ -125,6 +131,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
         onRejected: forget,
       });
     },
+    ensureStored,
     async settled() {
       await underWay.ended();
       await resolver.settled();
@@ -136,6 +143,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       closeLoad();
       endHeeding?.();
       await recheck?.close();
+      await endUpkeep?.();
       await sumdb.close();
       await source.close();
       await fleet.close();

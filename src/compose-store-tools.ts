@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import { SluiceError } from "./core/errors.ts";
-import type { Events, SumVerifier, ZipVerifier } from "./core/ports.ts";
+import type { Clock, Events, SumVerifier, ZipVerifier } from "./core/ports.ts";
 import { createEgress } from "./net/egress.ts";
 import { createSdkHandler } from "./net/sdk-handler.ts";
-import { loadTrust } from "./net/trust.ts";
+import { loadTrust, withExtraCa } from "./net/trust.ts";
+import type { FileRequest } from "./protocol/goproxy/index.ts";
 import { createLog } from "./ops/log.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import type { S3BucketOptions } from "./storage/blob/s3-bucket.ts";
@@ -18,9 +21,14 @@ import {
   openDataFolderTarget,
   openDownloadFolderTarget,
   type Target,
+  type TargetParts,
 } from "./storage/copy/target.ts";
+import { type LocalStore, openLocalStore } from "./storage/local-store.ts";
+import { createHeal } from "./storage/scrub/heal.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import { composeNetwork } from "./compose-network.ts";
+import { openNode } from "./compose-node.ts";
+import { composeService } from "./compose-service.ts";
 import { composeSumdb } from "./compose-sumdb.ts";
 import manifest from "../package.json" with { type: "json" };
 
@@ -37,16 +45,17 @@ export interface CopySides {
 
 /** Opens both sides of a copy, and closes them when `work` is done. */
 export async function withCopySides<T>(
-  { from, to }: { readonly from: Location; readonly to: Location },
+  { from, to, config }: { readonly from: Location; readonly to: Location; readonly config: Config },
   events: Events,
   work: (sides: CopySides) => Promise<T>,
 ): Promise<T> {
   const verifier = createZipVerifier();
   const closing: (() => Promise<void>)[] = [() => verifier.close()];
   try {
-    const place = from.kind === "folder" ? await openFolderPlace(from.folder) : await openBucketPlace(toOptions(from));
+    const place =
+      from.kind === "folder" ? await openFolderPlace(from.folder) : await openBucketPlace(toOptions(from, config));
     closing.unshift(() => place.close());
-    const target = await openTarget(to, { verifier, events, clock: systemClock });
+    const target = await openTarget(to, config, { verifier, events, clock: systemClock });
     closing.unshift(() => target.close());
     return await work({ from: place, to: target, verifier });
   } finally {
@@ -54,19 +63,41 @@ export async function withCopySides<T>(
   }
 }
 
-async function openTarget(to: Location, parts: Parameters<typeof openBucketTarget>[1]): Promise<Target> {
-  if (to.kind === "bucket") return openBucketTarget(toOptions(to), parts);
+async function openTarget(to: Location, config: Config, parts: TargetParts): Promise<Target> {
+  if (to.kind === "bucket") return openBucketTarget(toOptions(to, config), parts);
   return (await isDownloadFolder(to.folder))
     ? openDownloadFolderTarget(to.folder, parts)
     : openDataFolderTarget(to.folder, parts);
 }
 
-/** Forward proxies and authorities are those of the environment, credentials those that the SDK finds. */
-function toOptions(location: Extract<Location, { readonly kind: "bucket" }>): S3BucketOptions {
-  const { bucket, prefix, endpoint, region, pathStyle } = location;
-  const { certificates } = loadTrust({ env: process.env });
-  const requestHandler = createSdkHandler({ ca: certificates, egress: createEgress(process.env) });
-  return { bucket, prefix, endpoint, region, pathStyle, requestHandler, clock: systemClock };
+/**
+ * A bucket of the configuration is reached as the configuration says. Otherwise credentials are those that the SDK finds; forward proxies
+ * and authorities are those of the environment anyway.
+ */
+function toOptions(
+  location: Extract<Location, { readonly kind: "bucket" }>,
+  { sharedBucket }: Config,
+): S3BucketOptions {
+  const { bucket, prefix, endpoint, region } = location;
+  const isKnown = sharedBucket?.bucket === bucket && (endpoint ?? sharedBucket.endpoint) === sharedBucket.endpoint;
+  const known = isKnown ? sharedBucket : undefined;
+  const trust = loadTrust({ env: process.env });
+  const { certificates } = known?.ca === undefined ? trust : withExtraCa(trust, known.ca, known.caFile ?? "ca_file");
+  return {
+    bucket,
+    prefix,
+    endpoint: endpoint ?? known?.endpoint,
+    region: region ?? known?.region,
+    pathStyle: known?.pathStyle ?? location.pathStyle,
+    ...(known?.credentials !== undefined && {
+      credentials: {
+        accessKeyId: known.credentials.accessKeyId,
+        secretAccessKey: known.credentials.secretKey.reveal(),
+      },
+    }),
+    requestHandler: createSdkHandler({ ca: certificates, egress: createEgress(process.env) }),
+    clock: systemClock,
+  };
 }
 
 /** What compares files with the checksum databases of the configuration. Its trees are kept in the configuration's data folder. */
@@ -91,6 +122,70 @@ export async function withSums<T>(config: Config, work: (sums: SumVerifier) => P
     await sumdb.close();
     log.close();
   }
+}
+
+export interface UpkeepTools {
+  readonly store: LocalStore;
+  readonly verifier: ZipVerifier;
+  readonly clock: Clock;
+}
+
+/** Opens the data folder of the configuration, beside a Sluice that may run there. */
+export async function withLocalStore<T>(
+  { store: { dataDir } }: Config,
+  events: Events,
+  work: (tools: UpkeepTools) => Promise<T>,
+): Promise<T> {
+  if (!existsSync(join(dataDir, "modules"))) throw noStore(dataDir);
+  const verifier = createZipVerifier();
+  try {
+    const store = await openLocalStore(dataDir, { events, clock: systemClock });
+    try {
+      return await work({ store, verifier, clock: systemClock });
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await verifier.close();
+  }
+}
+
+/** What brings files of the data folder again, from the sources of the configuration and compared with its checksum databases. */
+export async function withHeal<T>(
+  config: Config,
+  store: LocalStore,
+  work: (heal: (request: FileRequest) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const quiet: Config = {
+    ...config,
+    log: { ...config.log, level: "silent" },
+    store: { ...config.store, scrubIntervalMs: 0, maxSizeBytes: 0 },
+  };
+  const node = await openNode(quiet, { fetching: () => 0, health: () => [], engine: undefined });
+  try {
+    const service = await composeService(quiet, node);
+    try {
+      service.start();
+      const context = { signal: new AbortController().signal, client: "scrub" };
+      const heal = createHeal({
+        store,
+        peek: (key) => node.store.peek(key),
+        fetch: (request) => service.ensureStored(request, context),
+      });
+      return await work((request) => heal(request, context.signal));
+    } finally {
+      await service.close();
+    }
+  } finally {
+    await node.close();
+  }
+}
+
+function noStore(dataDir: string): SluiceError {
+  return new SluiceError(
+    "config_invalid",
+    `there is no store in ${JSON.stringify(dataDir)}; name the data folder with --data-dir or SLUICE_DATA_DIR`,
+  );
 }
 
 function nothingToAsk(): SluiceError {

@@ -5,7 +5,7 @@ import { formatListen } from "./banner.ts";
 import { addConfigOptions, configOf, snapshotOf } from "./config-options.ts";
 import { addOperatorCommands } from "./operator/commands.ts";
 import { serve } from "./serve.ts";
-import { addStoreCommands } from "./store/commands.ts";
+import { addStoreCommands, addUpkeepCommands } from "./store/commands.ts";
 import { addSumdbCommands } from "./sumdb/commands.ts";
 
 const versionText = `sluice ${manifest.version} (Node.js ${process.versions.node}, ${process.platform} ${process.arch})`;
@@ -52,6 +52,7 @@ export function createProgram(): Command {
 
   addStoreCommands(program);
   addOperatorCommands(program);
+  addUpkeepCommands(program);
   addSumdbCommands(program);
 
   program

@@ -15,7 +15,7 @@ export type Report = (
 ) => void;
 
 /** What one value's schema cannot tell: grammars of Go, and settings that must fit each other. */
-export function checkSettings({ server, upstream, access, limits }: Settings, report: Report): void {
+export function checkSettings({ server, upstream, access, limits, store, bucket }: Settings, report: Report): void {
   if (server.maxUrlBytes >= server.maxHeaderBytes) {
     report(
       "server.max_url_bytes",
@@ -23,6 +23,12 @@ export function checkSettings({ server, upstream, access, limits }: Settings, re
       {
         value: server.maxUrlBytes,
       },
+    );
+  }
+  if (store.maxSizeBytes > 0 && bucket.url !== undefined) {
+    report(
+      "store.max_size",
+      "is for a data folder that has everything; with a bucket set disk_cache_size, and let the bucket's own rules keep it small",
     );
   }
   checkPatterns("upstream.private", upstream.private, report);

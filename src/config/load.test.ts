@@ -22,6 +22,9 @@ describe("without anything", () => {
       memoryBytes: 256 * 2 ** 20,
       wholeFileLimitBytes: 32 * 2 ** 20,
       diskCacheSizeBytes: 20 * 2 ** 30,
+      scrubIntervalMs: 30 * 86_400_000,
+      scrubRateBytes: 8 * 2 ** 20,
+      maxSizeBytes: 0,
     });
     expect(config.sharedBucket).toBeUndefined();
     expect(config.freshness).toStrictEqual({ ttlMs: 60_000, notFoundMs: 30_000, staleWhileRevalidateMs: 600_000 });

@@ -109,6 +109,14 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [{ flags: { memory: "256MB" } }, `--memory "256MB" ${notASize}`],
   [{ file: "[store]\nmemory = 256" }, `conf/sluice.toml:2: [store] memory = 256 ${notASize}`],
   [
+    { file: '[store]\nmax_size = "1GiB"\n[bucket]\nurl = "s3://modules"' },
+    "conf/sluice.toml:2: [store] max_size is for a data folder that has everything; with a bucket set disk_cache_size, and let the bucket's own rules keep it small",
+  ],
+  [
+    { file: '[store]\nscrub_rate = "0B"' },
+    'conf/sluice.toml:2: [store] scrub_rate = "0B" is too small; write at least "1024B"',
+  ],
+  [
     { env: { SLUICE_UPSTREAM_CONCURRENCY: "many" } },
     'SLUICE_UPSTREAM_CONCURRENCY="many" is not a whole number from 1 to 10000',
   ],

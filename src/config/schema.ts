@@ -10,6 +10,7 @@ import type { RedisConfig } from "./redis.ts";
 import { redisSchema } from "./redis-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import { sumdbSchema } from "./sumdb-schema.ts";
+import { upkeepSettings } from "./upkeep-schema.ts";
 import { type Override, upstreamSchema } from "./upstream-schema.ts";
 import * as value from "./values.ts";
 
@@ -150,6 +151,7 @@ export const configSchema = z.object({
       synonyms: ["cache_size", "disk_cache", "disk_size", "quota"],
       doc: "With a bucket, the disk space of the files in front of it. Beyond it, those go that nobody used for longest and that the bucket has; without a bucket all stay. `0B` is no limit.",
     }),
+    ...upkeepSettings,
   }),
   bucket: bucketSchema,
   freshness: section(

@@ -53,8 +53,12 @@ export function duration({ min = 0, max = maxDurationMs }: { readonly min?: numb
 }
 
 /** Bytes in the program, `"256MiB"` outside. */
-export function size() {
-  return z.string({ error: sizeHint }).transform((value, context) => tryParseSize(value) ?? fail(context, sizeHint));
+export function size({ min = 0 }: { readonly min?: number } = {}) {
+  return z.string({ error: sizeHint }).transform((value, context) => {
+    const bytes = tryParseSize(value);
+    if (bytes === undefined) return fail(context, sizeHint);
+    return bytes < min ? fail(context, `is too small; write at least "${min}B"`) : bytes;
+  });
 }
 
 /** A program and its arguments. */

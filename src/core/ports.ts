@@ -444,6 +444,26 @@ export interface Source {
 export type SluiceEvent =
   | { readonly type: "file_stored"; readonly key: BlobKey; readonly source: string; readonly size: number }
   | { readonly type: "file_corrupt"; readonly key: BlobKey; readonly reason: string }
+  /** In place of a broken file a good one stands again, or cannot be had now. */
+  | {
+      readonly type: "file_healed";
+      readonly key: BlobKey;
+      /** `healed`, or the error's code. */
+      readonly outcome: string;
+      /** Since it was found broken. */
+      readonly durationMs: number;
+      readonly reason?: string | undefined;
+    }
+  /** All of the store was read once. */
+  | {
+      readonly type: "scrub_ended";
+      readonly files: number;
+      readonly bytes: number;
+      readonly broken: number;
+      readonly durationMs: number;
+    }
+  /** Files were removed to make room. */
+  | { readonly type: "store_collected"; readonly files: number; readonly bytes: number; readonly leftBytes: number }
   | { readonly type: "store_failed"; readonly store: string; readonly operation: string; readonly error: Error }
   /** A database that nodes share was lost, or answers again. */
   | {

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { sleepUnlessAborted } from "./clock.ts";
 import { isSluiceError } from "./errors.ts";
 import type { OfflineSwitch } from "./offline.ts";
 import type { BlobKey, Clock, ModuleStore, StoredUnverified, SumVerifier } from "./ports.ts";
@@ -55,7 +56,7 @@ export function startRecheck(options: RecheckOptions): Recheck {
 async function run({ intervalMs, ...options }: RecheckOptions, signal: AbortSignal): Promise<void> {
   const { clock } = options;
   const restsUntil = new LRUCache<BlobKey, number>({ max: maxResting });
-  for (let waitMs = firstAfterMs; await pause(clock, waitMs, signal); waitMs = intervalMs) {
+  for (let waitMs = firstAfterMs; await sleepUnlessAborted(clock, waitMs, signal); waitMs = intervalMs) {
     if (options.offline?.isOffline === true) continue;
     const count: Count = { confirmed: 0, rejected: 0, left: 0 };
     const reason = await recheckAll({ ...options, restsUntil, count, signal });
@@ -63,16 +64,6 @@ async function run({ intervalMs, ...options }: RecheckOptions, signal: AbortSign
     const outcome = reason === undefined ? "complete" : "interrupted";
     options.events.emit({ type: "sum_recheck", outcome, ...count, ...(reason === undefined ? {} : { reason }) });
   }
-}
-
-/** `false` when it is over. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(ms, signal);
-  } catch {
-    // Only the signal ends it early.
-  }
-  return !signal.aborted;
 }
 
 interface Pass extends Omit<RecheckOptions, "intervalMs"> {

@@ -18,6 +18,17 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "file_corrupt":
       logger.error({ event: type, ...facts }, "a stored file is broken; it is set aside and fetched again");
       return;
+    case "file_healed":
+      if (event.outcome === "healed") logger.warn({ event: type, ...facts }, "a file that was broken is good again");
+      else
+        logger.error({ event: type, ...facts }, "a broken file cannot be fetched again now; it is tried again later");
+      return;
+    case "scrub_ended":
+      logger.info({ event: type, ...facts }, "every file of the store was read and compared");
+      return;
+    case "store_collected":
+      logger.info({ event: type, ...facts }, "files were removed to keep the store within max_size of [store]");
+      return;
     case "store_failed":
       logger.error(
         { event: type, ...facts, error: messageOf(event) },

@@ -147,6 +147,34 @@ export function createMetrics(options: MetricsOptions) {
       help: "Stored files found broken, set aside and fetched again.",
       registers: [registry],
     }),
+    heals: new Counter({
+      name: "sluice_heals_total",
+      help: "Attempts to fetch files again that a scrub found broken, by outcome: healed or an error code.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    }),
+    healSeconds: new Histogram({
+      name: "sluice_heal_duration_seconds",
+      help: "From the moment a scrub found a file broken until a good one stood there.",
+      buckets: [0.1, 1, 10, 60, 600, 3600, 86_400],
+      registers: [registry],
+    }),
+    scrubbedFiles: new Counter({
+      name: "sluice_scrubbed_files_total",
+      help: "Files that ended scrubs have read, by state: sound or broken.",
+      labelNames: ["state"],
+      registers: [registry],
+    }),
+    scrubEnded: new Gauge({
+      name: "sluice_scrub_ended_timestamp_seconds",
+      help: "When all of the store had been read once, as a Unix time.",
+      registers: [registry],
+    }),
+    collectedBytes: new Counter({
+      name: "sluice_collected_bytes_total",
+      help: "Bytes of stored files that were removed to keep the store within its size.",
+      registers: [registry],
+    }),
     integrityFailures: new Counter({
       name: "sluice_integrity_failures_total",
       help: "Files from a source that failed verification and were refused.",
@@ -289,6 +317,18 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "file_corrupt":
       metrics.corruptFiles.inc();
+      return;
+    case "file_healed":
+      metrics.heals.labels(event.outcome).inc();
+      if (event.outcome === "healed") metrics.healSeconds.observe(event.durationMs / 1000);
+      return;
+    case "scrub_ended":
+      metrics.scrubbedFiles.labels("sound").inc(event.files - event.broken);
+      metrics.scrubbedFiles.labels("broken").inc(event.broken);
+      metrics.scrubEnded.setToCurrentTime();
+      return;
+    case "store_collected":
+      metrics.collectedBytes.inc(event.bytes);
       return;
     case "integrity_failed":
       metrics.integrityFailures.labels(event.source).inc();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { copyStore, type CopyFlags } from "../../src/cli/store/copy.ts";
 import { SluiceError } from "../../src/core/errors.ts";
 import { copyModules, type CopyOptions, type CopyReport } from "../../src/storage/copy/copy.ts";
 import { openFolderPlace } from "../../src/storage/copy/folder-place.ts";
@@ -12,6 +13,7 @@ import { openDataFolderTarget } from "../../src/storage/copy/target.ts";
 import { openSqliteLedger } from "../../src/storage/ledger/sqlite.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
 import { runCli, startCli } from "../support/cli.ts";
+import { load } from "../support/config.ts";
 import { buildModules, fixtureFiles, fixtureVersions } from "../support/fixture-modules.ts";
 import {
   athensFiles,
@@ -21,6 +23,7 @@ import {
   readFiles,
   writeLayout,
 } from "../support/fixture-places.ts";
+import { startSumLog } from "../support/sum-log.ts";
 import { recordEvents } from "../support/recorded-events.ts";
 import { moduleFiles } from "../support/store-writer.ts";
 import { sha256 } from "../suites/module-store.ts";
@@ -49,7 +52,7 @@ describe("a copy", () => {
     ["Athens' layout of S3", "", athensObjects],
   ])("of %s brings every version, byte for byte, with its facts", async (_what, folder, layout) => {
     await writeLayout(path.join(from, folder), fixture, layout);
-    const { code, stdout, stderr } = await copyByCli();
+    const { code, stdout, stderr } = await copy();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain(
       `Copied ${fixtureVersions.length} of ${fixtureVersions.length} versions (${versionFiles.size} files`,
@@ -67,7 +70,7 @@ describe("a copy", () => {
 
   it("of some modules brings those alone", async () => {
     await writeLayout(path.join(from, "modules"), fixture);
-    expect((await copyByCli("--only", "example.com/versioned,gopkg.in/*")).code).toBe(0);
+    expect((await copy({ pattern: "example.com/versioned,gopkg.in/*" })).code).toBe(0);
     const keys = [...(await readFiles(path.join(to, "modules"))).keys()];
     expect(new Set(keys.map((key) => key.slice(0, key.indexOf("/@"))))).toEqual(
       new Set(["example.com/versioned", "example.com/versioned/v2", "gopkg.in/fixture.v2"]),
@@ -76,7 +79,7 @@ describe("a copy", () => {
 
   it("that is dry writes nothing, and says what it would do", async () => {
     await writeLayout(path.join(from, "modules"), fixture);
-    const { code, stdout } = await copyByCli("--dry-run");
+    const { code, stdout } = await copy({ dryRun: true });
     expect(code).toBe(0);
     expect(stdout).toContain(
       `Would copy ${fixtureVersions.length} of ${fixtureVersions.length} versions (${versionFiles.size} files`,
@@ -92,9 +95,9 @@ describe("a copy", () => {
   ])("leaves a version with %s where it is, as a whole, and brings the others", async (_what, key, damage) => {
     const damaged = new Map(fixture).set(key, damage(fixture.get(key) ?? Buffer.alloc(0)));
     await writeLayout(path.join(from, "modules"), damaged);
-    const { code, stdout, stderr } = await copyByCli();
+    const { code, stdout, stderr } = await copy();
     expect(code).toBe(2);
-    expect(stderr).toContain(`sluice: broken: ${key}: `);
+    expect(stderr).toContain(`broken: ${key}: `);
     expect(stdout).toMatch(/broken +1 {2}not copied/);
     const stored = await readFiles(path.join(to, "modules"));
     const missing = [...versionFiles.keys()].filter((one) => !stored.has(one));
@@ -113,10 +116,10 @@ describe("a copy", () => {
     await writeLayout(path.join(from, "modules"), fixture);
     const zip = "example.com/leaf/@v/v1.2.0.zip";
     await writeLayout(path.join(to, "modules"), new Map([[zip, other.get(zip) ?? Buffer.alloc(0)]]));
-    const { code, stdout, stderr } = await copyByCli();
+    const { code, stdout, stderr } = await copy();
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /^sluice: conflict: example\.com\/leaf\/@v\/v1\.2\.0\.zip: its h1 is h1:\S+, and that of the target is h1:\S+\n$/,
+      /^conflict: example\.com\/leaf\/@v\/v1\.2\.0\.zip: its h1 is h1:\S+, and that of the target is h1:\S+$/,
     );
     expect(stdout).toMatch(/conflicts +1 /);
     const stored = await readFiles(path.join(to, "modules"));
@@ -130,17 +133,17 @@ describe("a copy", () => {
     const info = "example.com/leaf/@v/v1.2.0.info";
     const own = Buffer.from('{"Version":"v1.2.0","Time":"2024-01-02T03:04:05Z","Origin":{"VCS":"git"}}');
     await writeLayout(path.join(to, "modules"), new Map([[info, own]]));
-    expect((await copyByCli()).code).toBe(0);
+    expect((await copy()).code).toBe(0);
     expect((await readFiles(path.join(to, "modules"))).get(info)?.equals(own)).toBe(true);
   });
 
   it("into a folder in a module cache's layout leaves nothing else there, and completes its lists", async () => {
     to = path.join(root, "cache/download");
     await writeLayout(from, buildModules(fixtureVersions.filter(({ version }) => version === "v1.0.0")));
-    expect((await copyByCli()).code).toBe(0);
+    expect((await copy()).code).toBe(0);
     expect((await readFiles(to)).get("example.com/leaf/@v/list")?.toString()).toBe("v1.0.0\n");
     await writeLayout(from, fixture, athensFiles);
-    expect((await copyByCli()).code).toBe(0);
+    expect((await copy()).code).toBe(0);
     const files = await readFiles(to);
     expect(files.get("example.com/leaf/@v/list")?.toString()).toBe("v1.0.0\nv1.1.0\nv1.2.0\nv1.3.0-rc.1\n");
     expect([...files.keys()].filter((name) => name.startsWith("."))).toEqual([]);
@@ -148,21 +151,18 @@ describe("a copy", () => {
 
   it("says what is wrong with a place that has no modules, or is not there", async () => {
     await writeLayout(from, new Map([["README.md", Buffer.from("hello\n")]]));
-    expect(await copyByCli()).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining("there are no module versions in"),
-    });
+    await expect(copy()).rejects.toThrow("there are no module versions in");
     from = path.join(root, "nowhere");
-    expect(await copyByCli()).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no folder") });
+    await expect(copy()).rejects.toThrow("there is no folder");
   });
 });
 
 describe("a copy that is begun again", () => {
   it("reads nothing but small files of what it has copied", async () => {
     await writeLayout(from, fixture, athensFiles);
-    expect((await copyHere()).copied.versions).toBe(fixtureVersions.length);
+    expect((await copyFrom()).copied.versions).toBe(fixtureVersions.length);
     const opened: string[] = [];
-    const report = await copyHere((place) => ({
+    const report = await copyFrom((place) => ({
       ...place,
       open: (name) => {
         opened.push(name);
@@ -188,7 +188,7 @@ describe("a copy that is begun again", () => {
     expect(copied.length).toBeLessThan(files.size);
     for (const key of copied) expect(before.get(key)?.equals(files.get(key) ?? Buffer.alloc(0)), key).toBe(true);
 
-    const { code, stdout, stderr } = await copyByCli();
+    const { code, stdout, stderr } = await copy();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/there already +[1-9]/);
     const after = await readFiles(path.join(to, "modules"));
@@ -213,7 +213,7 @@ describe("a data folder that is copied", () => {
     const soundBytes = fixture.get(sound) ?? Buffer.alloc(0);
     await ledger.addFacts({ ...facts, key: sound, size: soundBytes.length, sha256: sha256(soundBytes) });
     await ledger.close();
-    const { code, stderr } = await copyByCli();
+    const { code, stderr } = await copy();
     expect(code).toBe(2);
     expect(stderr).toContain(`broken: ${key}: its sha256 is ${sha256(bytes)}, recorded was`);
     const target = await openLedger();
@@ -224,10 +224,29 @@ describe("a data folder that is copied", () => {
 });
 
 describe("with a checksum database", () => {
+  it("by the command, refuses what its log has another hash of", async () => {
+    const zip = "example.com/leaf/@v/v1.2.0.zip";
+    const other = buildModules([
+      { path: "example.com/leaf", version: "v1.2.0", files: { "other.go": "package other\n" } },
+    ]);
+    await writeLayout(path.join(from, "modules"), new Map(fixture).set(zip, other.get(zip) ?? Buffer.alloc(0)));
+    const log = await startSumLog({ name: "sum.public.example", size: 600, vouchFor: fixture });
+    try {
+      const env = { GOSUMDB: log.gosumdb, SLUICE_DATA_DIR: path.join(root, "sluice") };
+      const { code, stdout, stderr } = await runCli(["store", "copy", from, to, "--verify-sums"], { cwd: root, env });
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/sluice: broken: example\.com\/leaf\/@v\/v1\.2\.0\.zip: .*checksum mismatch/);
+      expect(stdout).toContain(`Copied ${fixtureVersions.length - 1} of ${fixtureVersions.length} versions`);
+      expect(stdout).not.toContain("unverified");
+    } finally {
+      await log.close();
+    }
+  });
+
   it("copies what it confirms as such, marks what cannot be asked, and refuses what it has another hash of", async () => {
     await writeLayout(path.join(from, "modules"), fixture);
     const lying = "example.com/leaf";
-    const report = await copyHere(undefined, {
+    const report = await copyFrom(undefined, {
       recheck: ({ modulePath, kind }) => {
         if (modulePath === "example.com/Upper/Case") {
           return Promise.resolve({ state: "unverified", database: "sum", reason: "not now", isAnswered: false });
@@ -249,12 +268,20 @@ describe("with a checksum database", () => {
   });
 });
 
-function copyByCli(...flags: readonly string[]) {
-  return runCli(["store", "copy", from, to, ...flags], { cwd: root });
+/** What the command says and ends with. */
+async function copy(flags: Partial<CopyFlags> = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { config } = load({ env: { SLUICE_DATA_DIR: path.join(root, "unused") } });
+  const { text, problems } = await copyStore(from, to, config, {
+    jobs: "8",
+    dryRun: false,
+    verifySums: false,
+    ...flags,
+  });
+  return { code: problems.length === 0 ? 0 : 2, stdout: text, stderr: problems.join("\n") };
 }
 
-/** In this process. */
-async function copyHere(wrap = (place: Place): Place => place, sums?: CopyOptions["sums"]): Promise<CopyReport> {
+/** With something between the copy and its place. */
+async function copyFrom(wrap = (place: Place): Place => place, sums?: CopyOptions["sums"]): Promise<CopyReport> {
   const verifier = createZipVerifier({ workers: 1 });
   const place = wrap(await openFolderPlace(from));
   const target = await openDataFolderTarget(to, { verifier, events: recordEvents(), clock: systemClock });

@@ -6,26 +6,17 @@ import { copyModules, type CopyReport } from "../../storage/copy/copy.ts";
 import { startProgress } from "../progress.ts";
 import { sizeText } from "../size-text.ts";
 import { type BucketFlags, parseLocation } from "./location.ts";
+import { firstOf, type Outcome, parseJobs } from "./outcome.ts";
 
 export interface CopyFlags extends BucketFlags {
-  readonly only?: string | undefined;
+  readonly pattern?: string | undefined;
   readonly jobs: string;
   readonly dryRun: boolean;
   readonly verifySums: boolean;
 }
 
-/** What a long command has to say in the end. */
-export interface Outcome {
-  readonly text: string;
-  /** For stderr: what was not done, and makes the exit code 2. */
-  readonly problems: readonly string[];
-}
-
-/** As many as fit on a screen or two. */
-const maxProblems = 100;
-
 export async function copyStore(fromText: string, toText: string, config: Config, flags: CopyFlags): Promise<Outcome> {
-  const sides = { from: parseLocation(fromText, flags), to: parseLocation(toText, flags) };
+  const sides = { from: parseLocation(fromText, flags), to: parseLocation(toText, flags), config };
   const concurrency = parseJobs(flags.jobs);
   const copy = (sums?: SumVerifier): Promise<Outcome> =>
     withCopySides(sides, printedEvents, async ({ from, to, verifier }) => {
@@ -39,14 +30,14 @@ export async function copyStore(fromText: string, toText: string, config: Config
           sums,
           concurrency,
           context: { signal: new AbortController().signal, client: "store copy" },
-          patterns: flags.only ?? "",
+          patterns: flags.pattern ?? "",
           dryRun: flags.dryRun,
           onProgress: (done, total) => progress.update(done, total),
         });
       } finally {
         progress.stop();
       }
-      if (report.versions === 0) throw nothingThere(from.name, flags.only);
+      if (report.versions === 0) throw nothingThere(from.name, flags.pattern);
       return describe(report, { from: from.name, to: to.name, dryRun: flags.dryRun });
     });
   return flags.verifySums ? withSums(config, copy) : copy();
@@ -61,15 +52,9 @@ const printedEvents: Events = {
   },
 };
 
-function parseJobs(text: string): number {
-  const jobs = Number(text);
-  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 256) return jobs;
-  throw new SluiceError("config_invalid", `--jobs ${JSON.stringify(text)} is no number from 1 to 256`);
-}
-
-function nothingThere(name: string, only: string | undefined): SluiceError {
+function nothingThere(name: string, pattern: string | undefined): SluiceError {
   const what =
-    only === undefined ? "no module versions" : `no versions of modules that ${JSON.stringify(only)} matches`;
+    pattern === undefined ? "no module versions" : `no versions of modules that ${JSON.stringify(pattern)} matches`;
   return new SluiceError(
     "not_found",
     `there are ${what} in ${name}; it should be a data folder of Sluice, a module cache, a bucket, or a store of Athens`,
@@ -101,9 +86,6 @@ function describe(
   const lists = records === 0 ? "" : ` and ${records} lists and other answers`;
   return {
     text: [`${dryRun ? "Would copy" : "Copied"} ${amount}${lists} from ${from} to ${to}.`, ...lines, ""].join("\n"),
-    problems: [
-      ...problems.slice(0, maxProblems).map(({ kind, key, reason }) => `${kind}: ${key}: ${reason}`),
-      ...(problems.length > maxProblems ? [`and ${problems.length - maxProblems} more`] : []),
-    ],
+    problems: firstOf(problems.map(({ kind, key, reason }) => `${kind}: ${key}: ${reason}`)),
   };
 }

@@ -7,6 +7,7 @@ import { createDiskBlobStore } from "../blob/disk.ts";
 import { openS3BlobStore } from "../blob/s3.ts";
 import type { S3BucketOptions } from "../blob/s3-bucket.ts";
 import { openSqliteLedger } from "../ledger/sqlite.ts";
+import { openLocalStore } from "../local-store.ts";
 import { createModuleStore } from "../module-store.ts";
 import { Staging } from "../staging.ts";
 import { errorCode, isMissing, storageError } from "../storage-error.ts";
@@ -35,13 +36,8 @@ const memory = { memoryBytes: 0, wholeFileLimitBytes: 0 };
 
 /** A data folder of Sluice, made where it is missing. One may run there. */
 export async function openDataFolderTarget(folder: string, parts: TargetParts): Promise<Target> {
-  const blobs = await createDiskBlobStore({
-    root: path.join(folder, "modules"),
-    stagingDir: path.join(folder, "staging"),
-    quarantineDir: path.join(folder, "quarantine"),
-  });
-  const ledger = await openSqliteLedger({ ...parts, file: path.join(folder, "ledger.db") });
-  const store = createModuleStore({ ...parts, ...memory, blobs, ledger, stagingFile: () => blobs.stagingFile() });
+  const { blobs, ledger, stagingFile } = await openLocalStore(folder, parts);
+  const store = createModuleStore({ ...parts, ...memory, blobs, ledger, stagingFile });
   return { name: folder, blobs, ledger, store, isManaged: true, close: () => store.close() };
 }
 
