@@ -11,6 +11,7 @@ import { loadTrust, withExtraCa } from "./net/trust.ts";
 import type { FileRequest } from "./protocol/goproxy/index.ts";
 import { createLog } from "./ops/log.ts";
 import { createMetrics } from "./ops/metrics.ts";
+import { createS3BlobStore } from "./storage/blob/s3.ts";
 import type { S3BucketOptions } from "./storage/blob/s3-bucket.ts";
 import { openBucketPlace } from "./storage/copy/bucket-place.ts";
 import { openFolderPlace } from "./storage/copy/folder-place.ts";
@@ -24,6 +25,7 @@ import {
   type TargetParts,
 } from "./storage/copy/target.ts";
 import { type LocalStore, openLocalStore } from "./storage/local-store.ts";
+import { bucketBehind } from "./storage/scrub/bucket-scrub.ts";
 import { createHeal } from "./storage/scrub/heal.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import { composeNetwork } from "./compose-network.ts";
@@ -179,6 +181,29 @@ export async function withHeal<T>(
   } finally {
     await node.close();
   }
+}
+
+/** The bucket of the configuration, as a scrub sees it. Fails with `config_invalid` when there is none. */
+export async function withBucket<T>(
+  config: Config,
+  { local, events }: { readonly local: LocalStore; readonly events: Events },
+  work: (bucket: LocalStore) => Promise<T>,
+): Promise<T> {
+  if (config.sharedBucket === undefined) throw noBucket();
+  const blobs = createS3BlobStore(toOptions({ kind: "bucket", ...config.sharedBucket }, config));
+  try {
+    await blobs.check();
+    return await work(bucketBehind(local, blobs, events));
+  } finally {
+    await blobs.close();
+  }
+}
+
+function noBucket(): SluiceError {
+  return new SluiceError(
+    "config_invalid",
+    "--in-bucket needs the bucket of the configuration, and there is none; name it with --bucket or in [bucket]",
+  );
 }
 
 function noStore(dataDir: string): SluiceError {

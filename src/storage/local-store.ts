@@ -9,7 +9,7 @@ import { ZipHashes } from "./zip-hashes.ts";
 export interface LocalStore {
   readonly blobs: BlobStore;
   readonly ledger: Ledger;
-  readonly facts: FactBook;
+  readonly facts: Pick<FactBook, "adopt">;
   readonly zipHashes: ZipHashes;
   readonly stagingFile: () => Promise<string>;
   close(): Promise<void>;

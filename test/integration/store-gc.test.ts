@@ -154,7 +154,7 @@ it("sweeps what was set aside long ago", async () => {
   await fillDataFolder(dataDir, fixture, { source: upstream.url });
   await flipBit(path.join(dataDir, "modules", `${leaf}.zip`));
   const { config } = load({ env: { SLUICE_DATA_DIR: dataDir } });
-  await scrub(config, { fix: false, dryRun: false, jobs: "2" });
+  await scrub(config, { fix: false, dryRun: false, inBucket: false, jobs: "2" });
   const quarantine = path.join(dataDir, "quarantine");
   const aside = [...(await readFiles(quarantine)).keys()];
   expect(aside.length).toBe(2);

@@ -150,5 +150,5 @@ function cli() {
 
 function run(flags: Partial<ScrubFlags> = {}): Promise<Outcome> {
   const env = { SLUICE_DATA_DIR: dataDir, GOPROXY: upstream.url, GOSUMDB: "off" };
-  return scrub(load({ env }).config, { fix: false, dryRun: false, jobs: "2", ...flags });
+  return scrub(load({ env }).config, { fix: false, dryRun: false, inBucket: false, jobs: "2", ...flags });
 }

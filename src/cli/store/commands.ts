@@ -31,6 +31,7 @@ export function addUpkeepCommands(program: Command): void {
     .description("Read every stored file and compare it with what was recorded of it. Broken ones are set aside.")
     .option("--fix", "fetch broken ones again from the sources; they must be what they were", false)
     .option("--pattern <patterns>", "only modules that these match, as in GOPRIVATE: corp.example/*,golang.org/x")
+    .option("--in-bucket", "of the bucket of the configuration, instead of the data folder", false)
     .option("--dry-run", "only say what is broken", false)
     .option("--jobs <number>", "files at the same time", "2")
     .addHelpText("after", scrubHelp)
