@@ -1,18 +1,20 @@
 import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
 import { isSluiceError } from "./core/errors.ts";
 import type { Messages, PurgeSelection } from "./core/fleet.ts";
 import type { PartHealth } from "./core/health.ts";
 import type { OfflineSwitch } from "./core/offline.ts";
-import type { BlobKey, Events } from "./core/ports.ts";
-import { formatSelection, selectKeys } from "./core/purge.ts";
+import type { BlobKey, Events, ModuleStore } from "./core/ports.ts";
+import { foldersOf, formatSelection, selectKeys } from "./core/purge.ts";
 import type { Resolver } from "./core/resolve.ts";
 import type { Secret } from "./core/secret.ts";
 import { adminTokenFile, openAdminToken } from "./ops/admin-token.ts";
 import type { Log } from "./ops/log.ts";
-import type { NodeStatus, OperatorActions } from "./server/operator-api.ts";
+import type { NodeStatus, OperatorActions, PurgeOutcome } from "./server/operator-api.ts";
 
 interface OperatorParts {
   readonly resolver: Resolver;
+  readonly store: ModuleStore;
   readonly offline: OfflineSwitch;
   readonly events: Events;
   readonly log: Log;
@@ -32,15 +34,20 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
     if (hasChanged) log.logger.warn({ by }, isOffline ? "offline: nobody is asked any more" : "online again");
     return hasChanged;
   };
+  const purgeForFleet = (selection: PurgeSelection): void => {
+    purge(selection, "fleet", parts).catch((error: unknown) => {
+      // What is in memory is purged all the same.
+      log.logger.error({ error: String(error) }, "a purge of another node cannot be kept");
+    });
+  };
   const unsubscribe = messages?.subscribe((message) => {
-    if (message.type === "purged") purge(message.selection, "fleet", parts);
+    if (message.type === "purged") purgeForFleet(message.selection);
     else if (message.type === "offline") turn(message.isOffline, "fleet");
   });
   return {
     purge: (selection) => {
-      const outcome = purge(selection, "operator", parts);
       messages?.publish({ type: "purged", selection });
-      return outcome;
+      return purge(selection, "operator", parts);
     },
     turnOffline: (isOffline) => {
       messages?.publish({ type: "offline", isOffline });
@@ -58,16 +65,22 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
 }
 
 /** The resolver's first: what it answers from then on is not remembered by the server as it was. */
-function purge(
+async function purge(
   selection: PurgeSelection,
   by: "operator" | "fleet",
-  { resolver, events, purgeReady }: OperatorParts,
-): ReturnType<OperatorActions["purge"]> {
+  { resolver, store, events, purgeReady }: OperatorParts,
+): Promise<PurgeOutcome> {
   const what = formatSelection(selection);
+  const isMeant = selectKeys(selection);
+  const confirmedBy = systemClock.now();
   const missing = resolver.purge(selection);
-  const ready = selection.onlyMissing === true ? 0 : purgeReady(selectKeys(selection));
-  events.emit({ type: "purged", what, by, missing });
-  return { what, missing, ready };
+  let [ready, records] = [0, 0];
+  if (selection.onlyMissing !== true) {
+    ready = purgeReady(isMeant);
+    for (const folder of foldersOf(selection)) records += await store.outdateRecords(folder, { isMeant, confirmedBy });
+  }
+  events.emit({ type: "purged", what, by, missing, records });
+  return { what, missing, ready, records };
 }
 
 /** The configuration's token, else the one that the data folder keeps. A disk that takes none is no reason not to serve. */

@@ -83,6 +83,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   });
   const operator = composeOperator({
     resolver,
+    store,
     offline: node.offline,
     events,
     log,

@@ -203,6 +203,14 @@ export interface ModuleStore {
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;
   /** Forgets a record that is no longer true, such as the answer for a deleted branch. */
   dropRecord(request: ModuleRequest): Promise<void>;
+  /**
+   * Records below `prefix` (as `BlobStore.list` has it) that are meant, and were confirmed at `confirmedBy` or before, are kept and count as never confirmed, for
+   * all who share the store and after a restart. Answers how many.
+   */
+  outdateRecords(
+    prefix: string,
+    which: { readonly isMeant: (key: BlobKey) => boolean; readonly confirmedBy: number },
+  ): Promise<number>;
   /** Canonical, non-pseudo versions whose `.mod` is stored, sorted by semver. */
   versions(modulePath: ModulePath): Promise<Version[]>;
   touch(key: BlobKey): void;
@@ -650,6 +658,8 @@ export type SluiceEvent =
       readonly by: "operator" | "fleet";
       /** So many things are not remembered as missing any more. */
       readonly missing: number;
+      /** So many stored answers count as old now. */
+      readonly records: number;
     }
   | {
       readonly type: "upstream_queue";

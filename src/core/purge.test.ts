@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseRequest } from "../protocol/goproxy/index.ts";
 import type { PurgeSelection } from "./fleet.ts";
-import { PurgeTimes, selectKeys } from "./purge.ts";
+import { foldersOf, PurgeTimes, selectKeys } from "./purge.ts";
 
 const list = "example.com/!team/m/@v/list";
 const branch = "example.com/!team/m/@v/main.info";
@@ -58,4 +58,15 @@ describe("the time of the last purge", () => {
       expect(times.last(request)).toBe(7);
     },
   );
+});
+
+it.each([
+  [{ keys: [list, branch, other] }, ["example.com/!team/m", "example.com/other"]],
+  [{ module: "example.com/Team/m" }, ["example.com/!team/m"]],
+  [
+    { pattern: "example.com/Team/*,*.corp,example.com/a[bc]/d,x.example/" },
+    ["example.com/!team", "", "example.com", "x.example"],
+  ],
+] satisfies [PurgeSelection, string[]][])("%j stands below %j", (selection, folders) => {
+  expect(foldersOf(selection)).toStrictEqual(folders);
 });

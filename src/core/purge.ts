@@ -26,6 +26,29 @@ export function selectKeys(selection: PurgeSelection): (key: BlobKey) => boolean
   return (key) => matchPrefixPatterns(selection.pattern, moduleOf(key) ?? "");
 }
 
+/** Below which folders of a store they are. */
+export function foldersOf(selection: PurgeSelection): string[] {
+  const folders =
+    "keys" in selection
+      ? selection.keys.map((key) => key.slice(0, key.indexOf("/@")))
+      : "module" in selection
+        ? [escapeLetters(selection.module)]
+        : selection.pattern.split(",").map(literalBeginning);
+  return [...new Set(folders)];
+}
+
+/** Whole elements. */
+function literalBeginning(pattern: string): string {
+  const elements = pattern.replace(/\/$/, "").split("/");
+  const glob = elements.findIndex((element) => /[*?[\\]/.test(element));
+  return escapeLetters(elements.slice(0, glob < 0 ? elements.length : glob).join("/"));
+}
+
+/** As module paths are escaped, for what need not be a whole one. */
+function escapeLetters(path: string): string {
+  return path.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
+}
+
 function moduleOf(key: BlobKey): string | undefined {
   try {
     // No element of a module path begins with an @.

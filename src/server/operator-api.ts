@@ -10,7 +10,7 @@ import { parsePurge } from "./purge-request.ts";
 
 /** What operators may do to a node that runs. */
 export interface OperatorActions {
-  purge(selection: PurgeSelection): PurgeOutcome;
+  purge(selection: PurgeSelection): Promise<PurgeOutcome>;
   /** Answers whether that changed anything. */
   turnOffline(isOffline: boolean): boolean;
   status(): Promise<NodeStatus>;
@@ -23,6 +23,8 @@ export interface PurgeOutcome {
   readonly missing: number;
   /** So many ready answers are not given again. */
   readonly ready: number;
+  /** So many stored lists and answers to queries count as old now. */
+  readonly records: number;
 }
 
 export interface NodeStatus {
@@ -66,7 +68,7 @@ export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono 
       },
     }),
   );
-  api.post("/purge", async (context) => context.json(actions.purge(parsePurge(await readJson(context)))));
+  api.post("/purge", async (context) => context.json(await actions.purge(parsePurge(await readJson(context)))));
   api.post("/offline", async (context) => {
     const { offline } = fieldsOf(await readJson(context), { offline: "flag" });
     if (offline === undefined) throw new SluiceError("bad_request", 'offline is missing; write {"offline": true}');

@@ -20,7 +20,7 @@ import { inspect } from "./adoption.ts";
 import { FactBook } from "./fact-book.ts";
 import { FileStore } from "./file-store.ts";
 import { HotTier } from "./hot-tier.ts";
-import { goModVersion, isFileRequest, versionsFolder } from "./layout.ts";
+import { goModVersion, isFileRequest, requestOf, versionsFolder } from "./layout.ts";
 import { RecordStore } from "./record-store.ts";
 import { WholeReads } from "./whole-reads.ts";
 import { ZipHashes } from "./zip-hashes.ts";
@@ -110,6 +110,19 @@ class TieredModuleStore implements ConcedingModuleStore {
 
   dropRecord(request: ModuleRequest): Promise<void> {
     return this.#records.drop(request);
+  }
+
+  async outdateRecords(
+    prefix: string,
+    { isMeant, confirmedBy }: { readonly isMeant: (key: BlobKey) => boolean; readonly confirmedBy: number },
+  ): Promise<number> {
+    let outdated = 0;
+    for await (const key of this.#options.blobs.list(prefix)) {
+      const request = isMeant(key) ? requestOf(key) : undefined;
+      if (request === undefined || isFileRequest(request)) continue;
+      if (await this.#records.outdate(request, confirmedBy)) outdated += 1;
+    }
+    return outdated;
   }
 
   isKnown(request: ModuleRequest): Promise<boolean> {

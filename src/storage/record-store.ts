@@ -57,6 +57,19 @@ export class RecordStore {
     });
   }
 
+  /** Without freshness it is what nobody has confirmed. Answers whether it was fresher than that. */
+  outdate(request: ModuleRequest, confirmedBy: number): Promise<boolean> {
+    const { ledger, hot } = this.#options;
+    const key = blobKey(request);
+    return this.#turns.take(key, async () => {
+      const record = hot.record(key) ?? (await this.#readStored(request, key));
+      if (record === undefined || record.checkedAt === 0 || record.checkedAt > confirmedBy) return false;
+      await this.#attempt(ledger.name, () => ledger.removeFreshness(key));
+      hot.put({ record: { ...record, checkedAt: 0 } });
+      return true;
+    });
+  }
+
   async #keepInTurn(key: BlobKey, bytes: Uint8Array, source: string): Promise<StoredRecord> {
     const { ledger, blobs, hot, clock } = this.#options;
     const record = { key, bytes: ownBytes(bytes), sha256: await sha256Of(bytes), source, checkedAt: clock.now() };

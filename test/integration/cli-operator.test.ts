@@ -45,7 +45,7 @@ describe("sluice purge", () => {
     expect(await run(["purge", "example.com/leaf"])).toStrictEqual({
       code: 0,
       stdout:
-        "Purged example.com/leaf: whoever asks next has it asked for anew. Forgotten: 1 ready answer, and 0 times “not found”.\n",
+        "Purged example.com/leaf: whoever asks next has it asked for anew. 1 stored answer may be old from now on; forgotten 0 times “not found”.\n",
       stderr: "",
     });
     expect((await ask(sluice.url, path)).headers["x-sluice-cache"]).toBe("revalidated");

@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fixtureFiles } from "../support/fixture-modules.ts";
@@ -49,7 +50,7 @@ describe("a purge", () => {
 
     expect(await post("/-/purge", { module: "example.com/pseudo" })).toStrictEqual({
       status: 200,
-      answer: { what: "example.com/pseudo", missing: 0, ready: 3 },
+      answer: { what: "example.com/pseudo", missing: 0, ready: 3, records: 3 },
     });
     for (const path of changing) expect(await cacheOf(path)).toBe("revalidated");
     for (const path of [...changing, file, other]) expect(await cacheOf(path)).toBe("hit");
@@ -107,6 +108,28 @@ describe("a purge", () => {
     expect((await early).body.toString()).toBe("v0.9.0\n");
     expect((await ask(sluice.url, path)).body.toString()).toBe("v1.0.0\n");
     modules.delete(path.slice(1));
+  });
+
+  test("is still known after a restart", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "sluice-purge-"));
+    onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+    const first = await startSluiceProcess({ upstream: upstream.url, dataDir });
+    const path = "/example.com/leaf/@v/list";
+    const { body } = await ask(first.url, path);
+    const bearer = (await readFile(join(dataDir, "admin.token"), "utf8")).trim();
+    await fetch(`${first.url}/-/purge`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${bearer}` },
+      body: JSON.stringify({ pattern: "example.com/l*" }),
+    });
+    await first.stop();
+    const second = await startSluiceProcess({ upstream: upstream.url, dataDir });
+    onTestFinished(async () => void (await second.stop()));
+    upstream.requests.length = 0;
+    const again = await ask(second.url, path);
+    expect(again.headers["x-sluice-cache"]).toBe("revalidated");
+    expect(again.body.equals(body)).toBe(true);
+    expect(upstream.requests).toHaveLength(1);
   });
 
   test("of nonsense is refused in words", async () => {

@@ -57,6 +57,30 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
 
     const files = [infoKey, modKey, zipKey].map((key) => ({ key, kind: key.slice(key.lastIndexOf(".")) }));
 
+    it("keeps records that are outdated, as never confirmed, and leaves the others and all files as they are", async () => {
+      const { store, clock } = subject;
+      const [list, other, late] = [listKey, "example.com/other/@v/list", `${base}main.info`].map((key) =>
+        parseRequest(`/${key}`),
+      );
+      if (list === undefined || other === undefined || late === undefined) return expect.unreachable();
+      await store.keepRecord(list, Buffer.from("v1.0.0\n"), source);
+      await store.keepRecord(other, Buffer.from("v1.0.0\n"), source);
+      const confirmedBy = clock.now();
+      await clock.advance(1);
+      await store.keepRecord(late, Buffer.from('{"Version":"v1.0.0"}'), source);
+      const which = { isMeant: (key: string) => key.startsWith(base), confirmedBy };
+      expect(await store.outdateRecords("example.com", which)).toBe(1);
+      expect(await store.outdateRecords("example.com", which)).toBe(0);
+      const expectOutdated = async ({ store }: ModuleStoreUnderTest): Promise<void> => {
+        const record = await store.readRecord(list);
+        expect([record?.checkedAt, Buffer.from(record?.bytes ?? []).toString()]).toStrictEqual([0, "v1.0.0\n"]);
+        expect((await store.readRecord(other))?.checkedAt).toBe(confirmedBy);
+        expect((await store.readRecord(late))?.checkedAt).toBe(confirmedBy + 1);
+      };
+      await expectOutdated(subject);
+      await expectOutdated(await restart());
+    });
+
     it("knows nothing at first", async () => {
       const { store } = subject;
       expect(await store.read(requestFor(zipKey))).toBeUndefined();

@@ -3,7 +3,7 @@ import { SluiceError } from "../../core/errors.ts";
 import { countOf } from "../../sumdb/audit/finding.ts";
 import { askSluice, type Place } from "./client.ts";
 
-const outcomeSchema = z.object({ what: z.string(), missing: z.int(), ready: z.int() });
+const outcomeSchema = z.object({ what: z.string(), missing: z.int(), ready: z.int(), records: z.int() });
 
 /** `sluice purge`: what to print. */
 export async function purge(
@@ -22,5 +22,5 @@ export async function purge(
   const [module, version] = what?.split("@", 2) ?? [];
   const body = { module, version, pattern, ...(negatives ? { negatives } : {}) };
   const outcome = outcomeSchema.parse(await askSluice(place, "purge", body));
-  return `Purged ${outcome.what}: whoever asks next has it asked for anew. Forgotten: ${countOf(outcome.ready, "ready answer")}, and ${countOf(outcome.missing, "time")} “not found”.\n`;
+  return `Purged ${outcome.what}: whoever asks next has it asked for anew. ${countOf(outcome.records, "stored answer")} may be old from now on; forgotten ${countOf(outcome.missing, "time")} “not found”.\n`;
 }
