@@ -162,6 +162,8 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
       await passOn(request, response, { subject: { kind: "other" }, isShared: false });
     },
     heard(message) {
+      // It comes ten times a second, and changes no answer.
+      if (message.type === "spent") return;
       changes += 1;
       if (message.type === "purged" && message.selection.onlyMissing !== true) {
         hot.purge(selectKeys(message.selection));
