@@ -56,7 +56,7 @@ export function pressureOf(signals: LoadSignals, limits: LoadLimits): Pressure {
     { share: fetching / maxFetching, reason: `${fetching} of ${maxFetching} fetches are under way` },
     {
       share: eventLoopDelayMs / maxEventLoopDelayMs,
-      reason: `it is ${Math.round(eventLoopDelayMs)} ms late, of ${maxEventLoopDelayMs} ms`,
+      reason: `its timers are ${Math.round(eventLoopDelayMs)} ms late, of ${maxEventLoopDelayMs} ms`,
     },
   ];
   if (maxMemoryBytes > 0) {
