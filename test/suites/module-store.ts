@@ -59,10 +59,9 @@ export function moduleStoreSuite(name: string, open: () => Promise<ModuleStoreUn
 
     it("keeps records that are outdated, as never confirmed, and leaves the others and all files as they are", async () => {
       const { store, clock } = subject;
-      const [list, other, late] = [listKey, "example.com/other/@v/list", `${base}main.info`].map((key) =>
-        parseRequest(`/${key}`),
-      );
-      if (list === undefined || other === undefined || late === undefined) return expect.unreachable();
+      const list = parseRequest(`/${listKey}`);
+      const other = parseRequest("/example.com/other/@v/list");
+      const late = parseRequest(`/${base}main.info`);
       await store.keepRecord(list, Buffer.from("v1.0.0\n"), source);
       await store.keepRecord(other, Buffer.from("v1.0.0\n"), source);
       const confirmedBy = clock.now();
