@@ -38,14 +38,11 @@ export async function composeFleet(config: Config, { events, network, processes 
   if (config.redis === undefined)
     return { messages: processes, leases: undefined, health: () => [], close: async () => undefined };
   const { leaseWaitMs } = config.redis;
+  // Before the link, as all who listen to it have to be there when it connects.
+  const scope = await storeScope(config);
   const link = openLink(config.redis, { events, network });
   const nodes = createRedisMessages(link, events);
-  const leases = createRedisLeases(link, {
-    clock: systemClock,
-    events,
-    scope: await storeScope(config),
-    maxWaitMs: leaseWaitMs,
-  });
+  const leases = createRedisLeases(link, { clock: systemClock, events, scope, maxWaitMs: leaseWaitMs });
   const { messages, part } = processes === undefined ? { messages: nodes, part: noEnd } : joined(nodes, processes);
   await link.tried;
   return {

@@ -13,7 +13,7 @@ const immutable = [...fixtureFiles().keys()].filter((key) => {
   return kind === "info" || kind === "mod" || kind === "zip";
 });
 
-describe.skipIf(lacksRedis())("two Sluices with one store and one Redis", { timeout: 120_000 }, () => {
+describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout: 120_000 }, () => {
   let redis: RedisServer;
   let upstream: FixtureUpstream;
   let modules: Map<string, Uint8Array>;
@@ -37,7 +37,8 @@ describe.skipIf(lacksRedis())("two Sluices with one store and one Redis", { time
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  test("fetch each cold file once, however many clients ask both of them at once", async () => {
+  test("fetch each cold file once, and so do three, however many clients ask all of them at once", async () => {
+    nodes.push(await start());
     const answers = await Promise.all(
       immutable.flatMap((key) => [...nodes, ...nodes].map(async (node) => [key, await get(node, key)] as const)),
     );

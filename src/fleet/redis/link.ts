@@ -90,7 +90,7 @@ export class RedisLink {
     }
   }
 
-  /** From the next connection on. */
+  /** From the next connection on: in the turn of the event loop that made the link, from the first. */
   listen(channel: string, listener: (text: string) => void): void {
     this.#channels.set(`${this.prefix}:${channel}`, listener);
   }
