@@ -16,9 +16,9 @@ const maxLegs = 3;
 /** While nothing is known of a server. */
 const unknownDelayMs = 1000;
 const minDelayMs = 100;
-/** A body that pauses for so long is given up; for twice as long at each further attempt, as some servers are just slow. */
-const stallMs = 2000;
-const patientAttempts = 4;
+/** A body that pauses for so long, or twice as long as an answer may be late, is given up. Each further attempt has twice the patience, as some servers are just slow. */
+const minStallMs = 500;
+const patientAttempts = 6;
 /** Where somebody else can answer, an answer that does not begin within this, or within 20 times the usual, is none. */
 const minMoveOnMs = 5000;
 
@@ -136,13 +136,13 @@ async function firstOf(
 async function* impatiently(
   { body, url }: HttpResponse,
   { attempt = 1 }: HttpRequest,
-  { clock, budget }: HedgeOptions,
+  { clock, usual, budget }: HedgeOptions,
 ): AsyncGenerator<Uint8Array> {
   if (attempt > patientAttempts) {
     yield* body;
     return;
   }
-  const limitMs = stallMs * 2 ** (attempt - 1);
+  const limitMs = Math.max(minStallMs, 2 * hedgeDelayMs(usual())) * 2 ** (attempt - 1);
   const chunks = body[Symbol.asyncIterator]();
   try {
     for (;;) {
