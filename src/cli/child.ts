@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { type FromChild, type ProcessMetrics, type ToChild, toChildSchema } from "../cluster/control.ts";
 import type { Config } from "../config/index.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -62,6 +63,10 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
 
   // Of an engine that was killed.
   rmSync(socketPath, { force: true });
+  // A primary that was killed leaves it.
+  process.once("exit", () => {
+    if (!process.connected) rmSync(dirname(socketPath), { recursive: true, force: true });
+  });
   const config = ofEngine(configInForce(started, current));
   const sluice = await startSluice(config, { socketPath, memoryShare: engineShare, otherMetrics });
   tell({ sluice: "ready", port: 0 });

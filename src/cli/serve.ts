@@ -29,8 +29,7 @@ export async function serve(reader: ConfigReader): Promise<void> {
   const reloads = reloadSignals();
   const files: FileTexts = new Map();
   const { config, given } = await reader.read(files);
-  const watch = config.server.watchConfig ? new FileWatch(systemClock, () => void serving.reload()) : undefined;
-  watch?.follow(files);
+  let watch: FileWatch | undefined;
   const readAgain = async (): Promise<{ readonly config: Config; readonly files: FileTexts }> => {
     const files: FileTexts = new Map();
     try {
@@ -43,6 +42,11 @@ export async function serve(reader: ConfigReader): Promise<void> {
     config.server.workers > 1
       ? await serveWithWorkers(config, reader.snapshot(files), async () => reader.snapshot((await readAgain()).files))
       : await serveAlone(config, async () => (await readAgain()).config);
+
+  if (config.server.watchConfig) {
+    watch = new FileWatch(systemClock, () => void serving.reload());
+    watch.follow(files);
+  }
 
   // Who wrote `json` reads standard output with a machine.
   const people = config.log.format === "json" ? process.stderr : process.stdout;

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { Agent } from "node:http";
 import { tmpdir } from "node:os";
@@ -49,6 +49,11 @@ function engine(): number {
   const [found] = processes("engine");
   if (found === undefined) throw new Error("there is no engine");
   return found.pid;
+}
+
+/** Of Sluices that have `folder` for temporary files. */
+function engineFolders(): string[] {
+  return readdirSync(folder).filter((name) => name.startsWith("sluice-engine-"));
 }
 
 /** Clients on connections that stay open, each asking for one path after the other until told to stop. */
@@ -257,11 +262,13 @@ test("another configuration counts in all processes, without a lost request; a w
 
 describe("the end of all", () => {
   test.each(["SIGTERM", "SIGKILL"] as const)("no process outlives the first one (%s)", async (signal) => {
-    const other = await startSluiceProcess({ upstream: "off", args: ["--workers", "2"] });
+    const other = await startSluiceProcess({ upstream: "off", args: ["--workers", "2"], env: { TMPDIR: folder } });
     const pids = childrenOf(other.pid).map(({ pid }) => pid);
     expect(pids).toHaveLength(3);
+    expect(engineFolders()).toHaveLength(1);
     expect(await other.stop(signal)).toBe(signal === "SIGTERM" ? 0 : null);
     await vi.waitUntil(() => !pids.some(isAlive), patience);
+    expect(engineFolders()).toHaveLength(0);
   });
 
   test("a port in use is one sentence, and nothing is left running", async () => {
