@@ -1,9 +1,11 @@
+import { LRUCache } from "lru-cache";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { answerFile } from "../core/answer.ts";
 import { isSluiceError } from "../core/errors.ts";
 import type { FleetMessage } from "../core/fleet.ts";
 import type { BlobKey, StoredFile } from "../core/ports.ts";
 import { selectKeys } from "../core/purge.ts";
+import { isRecordKey } from "../core/record-key.ts";
 import type { Access } from "../policy/access.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { blobKey, type FileRequest, type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
@@ -37,6 +39,8 @@ const captureBytes = 1024 * 1024;
 const patienceMs = 30_000;
 /** A load balancer wants an answer at once. */
 const healthPatienceMs = 1000;
+/** More than are on their way at the same time. */
+const maxKept = 10_000;
 /** What was being read when it was taken away is in memory by then. */
 const forgetAgainMs = 2000;
 
@@ -56,8 +60,12 @@ export interface FrontHandlers extends Handlers {
 /** Answers from memory and from the store what is there, and has the engine answer everything else. */
 export function createFrontHandlers(options: FrontOptions): FrontHandlers {
   const { hot, store, clock } = options;
-  /** An answer that was on its way when another counted already must not be remembered. */
+  // An answer that was on its way when another counted already must not be remembered.
   let changes = 0;
+  let purgedAt = 0;
+  const keptAt = new LRUCache<BlobKey, number>({ max: maxKept });
+  const isOutdated = (key: BlobKey | undefined, since: number): boolean =>
+    purgedAt > since || (key !== undefined && (keptAt.get(key) ?? 0) > since);
 
   const protocol: RequestHandler = async (request, response) => {
     const subjects = look(request, options, true);
@@ -92,7 +100,8 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
         patienceMs: isHealth ? healthPatienceMs : patienceMs,
         captureBytes: subjects.isShared ? captureBytes : 0,
       });
-      if (changes === changesBefore) remember(url, subjects, answer);
+      const key = subjects.module && blobKey(subjects.module);
+      if (!isOutdated(key, changesBefore)) remember(url, subjects, answer);
     } catch (thrown) {
       const { error, status, headers, body } = answerError(thrown, id);
       if (response.headersSent || response.destroyed) response.destroy();
@@ -166,10 +175,14 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
       if (message.type === "spent") return;
       changes += 1;
       if (message.type === "purged" && message.selection.onlyMissing !== true) {
+        purgedAt = changes;
         hot.purge(selectKeys(message.selection));
-      } else if (message.type === "kept") {
+      } else if (message.type === "kept" && isRecordKey(message.key)) {
+        // It looks at all answers, so not for each file.
+        keptAt.set(message.key, changes);
         hot.purge((key) => key === message.key);
       } else if (message.type === "rejected") {
+        purgedAt = changes;
         forget(message.key);
         void clock.sleep(forgetAgainMs).then(() => forget(message.key));
       }
