@@ -10,11 +10,13 @@ import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
 import type { OpenedStore } from "./storage/data-folder.ts";
+import type { PostgresDatabase } from "./storage/postgres/database.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import type { EnginePlace } from "./compose-engine.ts";
 import { GitSeat } from "./compose-git-seat.ts";
 import { UpkeepSeat } from "./compose-upkeep.ts";
 import { composeHealth } from "./compose-health.ts";
+import type { NodeDatabase } from "./compose-ledger.ts";
 import { composeStore } from "./compose-store.ts";
 import manifest from "../package.json" with { type: "json" };
 
@@ -26,6 +28,8 @@ export interface Node {
   readonly metrics: Metrics;
   readonly events: Events;
   readonly store: OpenedStore;
+  /** What several nodes share. */
+  readonly database: PostgresDatabase | undefined;
   readonly verifier: ZipVerifier;
   readonly git: GitSeat;
   readonly offline: OfflineSwitch;
@@ -76,14 +80,19 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   // What is hot is held by the fronts.
   const hotBytes = engine === undefined ? Math.floor(memoryBytes * hotShare) : 0;
   const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
+  const shared = await openDatabase(config, events);
   const store = await composeStore(config, {
     names: { log, version, instanceId },
     verifier,
     events,
     memoryBytes: Math.floor(memoryBytes - hotBytes),
+    shareLedger: shared?.shareLedger,
+  }).catch(async (error: unknown) => {
+    await shared?.database.close();
+    throw error;
   });
   verifier.prepare();
-  const health = composeHealth({ store, dataDir }, [about.health, store.health]);
+  const health = composeHealth({ store, dataDir }, [about.health, store.health, () => shared?.health() ?? []]);
   const git = new GitSeat({ events, log, store });
   const upkeep = new UpkeepSeat({ dataDir, store, verifier, events, clock: systemClock });
   return {
@@ -93,6 +102,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     metrics,
     events,
     store,
+    database: shared?.database,
     verifier,
     git,
     offline: new OfflineSwitch(config.fetch.offline),
@@ -109,4 +119,11 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
       log.close();
     },
   };
+}
+
+/** Its library is loaded where it is needed. */
+async function openDatabase({ sharedDatabase, store }: Config, events: Events): Promise<NodeDatabase | undefined> {
+  if (sharedDatabase === undefined) return undefined;
+  const { composeDatabase } = await import("./compose-ledger.ts");
+  return composeDatabase(sharedDatabase, { dataDir: store.dataDir, events });
 }

@@ -53,7 +53,14 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   });
   let sumdb: Sumdb;
   try {
-    sumdb = await composeSumdb(config, { events, log, metrics, network, resolver: () => resolver });
+    sumdb = await composeSumdb(config, {
+      events,
+      log,
+      metrics,
+      network,
+      database: node.database,
+      resolver: () => resolver,
+    });
   } catch (error) {
     await fleet.close();
     await source.close();

@@ -8,10 +8,10 @@ import { createSdkHandler } from "./net/sdk-handler.ts";
 import { loadTrust, withExtraCa } from "./net/trust.ts";
 import { checkBucket } from "./storage/bucket-tier.ts";
 import { createS3BlobStore } from "./storage/blob/s3.ts";
-import { openDataFolder, type OpenedStore } from "./storage/data-folder.ts";
+import { type DataFolderOptions, openDataFolder, type OpenedStore } from "./storage/data-folder.ts";
 import { composeNetwork, type Network } from "./compose-network.ts";
 
-interface StoreParts {
+interface StoreParts extends Pick<DataFolderOptions, "shareLedger"> {
   /** Of Sluice, on outbound connections. */
   readonly names: Parameters<typeof composeNetwork>[0];
   readonly verifier: ZipVerifier;

@@ -15,7 +15,10 @@ import { parseChain } from "./sources/chain-spec.ts";
 import { createPrivateRules } from "./sources/private.ts";
 import { createDiskBlobStore } from "./storage/blob/disk.ts";
 import { isOnFullDisk } from "./storage/full-disk.ts";
+import type { PostgresDatabase } from "./storage/postgres/database.ts";
+import { PostgresLogs } from "./storage/sum-store/postgres-logs.ts";
 import { isRefusal } from "./storage/sum-store/refusal.ts";
+import { SharedSumStore } from "./storage/sum-store/shared.ts";
 import { openThreadedSumStore } from "./storage/sum-store/threaded.ts";
 import { createRemoteLog, type RemoteLog } from "./sumdb/client/remote-log.ts";
 import type { LogProxy } from "./sumdb/client/routes.ts";
@@ -31,6 +34,8 @@ interface SumdbParts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly network: Network;
+  /** Where our own log is that several nodes share. */
+  readonly database?: PostgresDatabase | undefined;
   /** Asked only when somebody looks up a private version. */
   readonly resolver: () => Resolver;
 }
@@ -81,7 +86,7 @@ export async function composeSumdb(config: Config, parts: SumdbParts): Promise<S
     };
   }
 
-  const store = await openSumStore(config.store.dataDir, events);
+  const store = await openSumStore(config.store.dataDir, parts);
   const followed = await followLogs(databases, { config, store, parts });
   const publicLog = followed.logs.find(({ name }) => name === main?.name);
   const isVerifying = publicLog !== undefined && sumdb.verify !== "off";
@@ -132,10 +137,10 @@ function databasesOf(texts: readonly string[]): Database[] {
 }
 
 /** What is stored can be served from a full disk, too; until there is space, nothing new is confirmed. */
-async function openSumStore(dataDir: string, events: Events): Promise<SumStore> {
+async function openSumStore(dataDir: string, { events, database }: SumdbParts): Promise<SumStore> {
   await mkdir(dataDir, { recursive: true });
   const file = join(dataDir, "sumdb.db");
-  return openThreadedSumStore({
+  const local = await openThreadedSumStore({
     file,
     clock: systemClock,
     mayOpenLater: async (error) => {
@@ -144,6 +149,7 @@ async function openSumStore(dataDir: string, events: Events): Promise<SumStore> 
       return true;
     },
   });
+  return database === undefined ? local : new SharedSumStore({ local, logs: new PostgresLogs(database) });
 }
 
 /** For what is only told. What cannot be trusted is worth ending for. */

@@ -111,6 +111,10 @@ describe("every setting", () => {
     "server.max_header_bytes": "9999",
     "upstream.chain": "off",
     "log.level": "warn",
+    "database.url": "postgres://db.example.com/sluice",
+    "database.url_file": "/sample.url",
+    "database.password_file": "/sample.token",
+    "database.ca_file": "/sample.pem",
     "sumdb.database": "off",
     "sumdb.verify": "off",
     "sumdb.mirror": verifierKey,
@@ -134,7 +138,12 @@ describe("every setting", () => {
     "bucket.secret_key_env": { SLUICE_BUCKET_URL: "s3://sample", SLUICE_BUCKET_ACCESS_KEY_ID: "sample" },
     "bucket.secret_key_file": { SLUICE_BUCKET_URL: "s3://sample", SLUICE_BUCKET_ACCESS_KEY_ID: "sample" },
   };
-  const files = { "/sample.key": signerKey, "/sample.pem": pem, "/sample.token": "correct-horse-battery" };
+  const files = {
+    "/sample.key": signerKey,
+    "/sample.pem": pem,
+    "/sample.token": "correct-horse-battery",
+    "/sample.url": "postgres://db.example.com/sluice",
+  };
 
   it.each(settings.flatMap((setting) => setting.envNames.map((name) => [name, setting] as const)))(
     "is read from %s",

@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { readAdminToken } from "./admin.ts";
+import { readDatabase } from "./database.ts";
 import { SluiceError } from "../core/errors.ts";
 import { readBucket } from "./bucket.ts";
 import { checkSettings } from "./checks.ts";
@@ -77,8 +78,9 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
     report,
   );
-  const { admin, ...others } = settings;
+  const { admin, database, ...others } = settings;
   const redis = readRedis(settings.redis, { ...options, folder: options.cwd }, report);
+  const sharedDatabase = readDatabase(database, { ...options, folder: options.cwd }, report);
   const adminToken = readAdminToken(
     admin,
     { ...options, folder: options.cwd, complain: (sentence) => problems.push(sentence) },
@@ -92,6 +94,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
       adminToken,
       redis,
       sharedBucket,
+      sharedDatabase,
       privateModules,
       sumdb,
       upstream: { ...settings.upstream, overrides },

@@ -38,7 +38,7 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [{ file: "[sever]" }, "conf/sluice.toml:1: [sever] is not known; did you mean [server]?"],
   [
     { file: "[turbo]" },
-    "conf/sluice.toml:1: [turbo] is not known; the tables are [server], [store], [bucket], [freshness], [fetch], [upstream], [git], [sumdb], [access], [limits], [redis], [admin], [log], [[private]]",
+    "conf/sluice.toml:1: [turbo] is not known; the tables are [server], [store], [bucket], [freshness], [fetch], [upstream], [git], [database], [sumdb], [access], [limits], [redis], [admin], [log], [[private]]",
   ],
   [{ file: "[privat]" }, "conf/sluice.toml:1: [privat] is not known; did you mean [[private]]?"],
   [{ file: 'listen = ":1"' }, "conf/sluice.toml:1: listen is not known; it belongs below [server]"],
@@ -67,6 +67,41 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [
     { file: "[limits]\nrequests_per_second = 100\nburst = 10" },
     "conf/sluice.toml:3: [limits] burst = 10 is less than requests_per_second (100), which then cannot be reached; write at least that, or leave it out",
+  ],
+  // The shared database
+  [
+    { env: { SLUICE_DATABASE_URL: "mysql://u:hunter2@db/x" } },
+    "SLUICE_DATABASE_URL is not the URL of a PostgreSQL database; write it like postgres://sluice@db.example.com/sluice, in a password / as %2F, @ as %40, # as %23, ? as %3F and % as %25",
+  ],
+  [
+    { file: '[database]\nurl = "postgres://u:hunter2/@db/x"' },
+    "conf/sluice.toml:2: [database] url is not the URL of a PostgreSQL database; write it like postgres://sluice@db.example.com/sluice, in a password / as %2F, @ as %40, # as %23, ? as %3F and % as %25",
+  ],
+  [
+    { file: '[database]\nurl = "postgres://db/x?sslmode=full"' },
+    "conf/sluice.toml:2: [database] url has an sslmode that is none; write one of disable, allow, prefer, require, verify-ca, verify-full",
+  ],
+  [
+    { file: '[database]\nurl = "postgres://db/x?sslrootcert=/ca.pem"' },
+    "conf/sluice.toml:2: [database] url has the parameter sslrootcert; write ca_file instead",
+  ],
+  [
+    { file: '[database]\nurl_file = "gone"' },
+    'conf/sluice.toml:2: [database] url_file = "/srv/app/conf/gone" does not exist; check the path',
+  ],
+  [
+    {
+      file: '[database]\nurl = "postgres://u:p@db/x"\npassword_file = "password"',
+      files: { "/srv/app/conf/password": "hunter2\n" },
+    },
+    "conf/sluice.toml:3: [database] password_file stands beside a password in the URL; keep one of them",
+  ],
+  [
+    {
+      file: '[database]\nurl = "postgres://db/x"\nca_file = "ca"',
+      files: { "/srv/app/conf/ca": "no certificate" },
+    },
+    'conf/sluice.toml:3: [database] ca_file = "/srv/app/conf/ca" holds no certificate in PEM form',
   ],
   // The file itself
   [

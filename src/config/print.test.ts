@@ -22,6 +22,7 @@ it("shows every value with its origin", () => {
     'private = "corp.example.com"                                  # env GOPRIVATE',
     'no_proxy = "corp.example.com"                                 # env GOPRIVATE',
     "[git]",
+    "[database]",
     "[sumdb]",
     'no_verify = "corp.example.com"  # env GOPRIVATE',
     "[access]",

@@ -1,6 +1,7 @@
 import type { Given } from "./gather.ts";
 import type { LoadedConfig } from "./load.ts";
 import { formatOrigin } from "./origin.ts";
+import { printableDatabaseUrl } from "./database.ts";
 import { printableChain } from "./checks.ts";
 import {
   credentialSection,
@@ -71,9 +72,12 @@ function printCredential(credential: Table): string {
 }
 
 function printSetting(setting: Setting, value: unknown): string {
-  const shown = ["upstream.chain", "upstream.route.chain", "upstream.override.url"].includes(settingPath(setting))
-    ? printableChain(String(value))
-    : value;
   // JSON's texts, numbers, booleans and lists are TOML's too.
-  return `${setting.key} = ${JSON.stringify(shown)}`;
+  return `${setting.key} = ${JSON.stringify(printable(settingPath(setting), value))}`;
+}
+
+function printable(path: string, value: unknown): unknown {
+  const chains = ["upstream.chain", "upstream.route.chain", "upstream.override.url"];
+  if (chains.includes(path)) return printableChain(String(value));
+  return path === "database.url" ? printableDatabaseUrl(String(value)) : value;
 }

@@ -25,7 +25,9 @@ export function reloaded(started: Config, next: Config): Reloaded {
     }
     tables[name] = table;
   }
-  return { config: { ...next, ...tables }, needRestart };
+  const { sharedDatabase } = started;
+  if (fingerprint(sharedDatabase) !== fingerprint(next.sharedDatabase)) needRestart.push("database.url");
+  return { config: { ...next, ...tables, sharedDatabase }, needRestart };
 }
 
 function tableOf(config: Config, name: string): Readonly<Record<string, unknown>> {

@@ -8,6 +8,8 @@ import { adminSchema } from "./admin-schema.ts";
 import { limitsSchema } from "./limits-schema.ts";
 import type { RedisConfig } from "./redis.ts";
 import { redisSchema } from "./redis-schema.ts";
+import type { SharedDatabase } from "./database.ts";
+import { databaseSchema } from "./database-schema.ts";
 import { section, setting } from "./setting-facts.ts";
 import { sumdbSchema } from "./sumdb-schema.ts";
 import { upkeepSettings } from "./upkeep-schema.ts";
@@ -288,6 +290,7 @@ export const configSchema = z.object({
       doc: "Where repositories are that cannot be found as `go` finds them, see below. In the environment: the same list as inline TOML.",
     }),
   }),
+  database: databaseSchema,
   sumdb: sumdbSchema,
   access: accessSchema,
   limits: limitsSchema,
@@ -328,7 +331,7 @@ export type UpstreamOverride = Override & {
  * Everything an operator can set: checked, defaults filled in, paths absolute. Durations in milliseconds, sizes in bytes.
  * `upstream.chain` may hold passwords: show `formatChain(parseChain(…))` instead.
  */
-export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin" | "redis">> & {
+export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "database" | "admin" | "redis">> & {
   /** Of `bucket`: what stands behind the disk; undefined where the disk has everything. */
   readonly sharedBucket: BucketConfig | undefined;
   readonly upstream: Readonly<Omit<Settings["upstream"], "overrides">> & {
@@ -342,6 +345,8 @@ export type Config = Readonly<Omit<Settings, "upstream" | "sumdb" | "admin" | "r
   readonly redis: RedisConfig | undefined;
   /** What operators have to show, if the configuration says so. */
   readonly adminToken: Secret | undefined;
+  /** What several Sluices share, if they do. */
+  readonly sharedDatabase: SharedDatabase | undefined;
   /** Of all `[[private]]`, and what the environment says is private. */
   readonly privateModules: PrivateModules;
 };

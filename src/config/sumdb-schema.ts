@@ -47,7 +47,7 @@ export const sumdbSchema = section(
       kind: "paths",
       default: [],
       synonyms: ["key_file", "key", "keys", "signing_key", "private_key"],
-      doc: "Files with the keys of our own log, as `sluice sumdb init` writes one; several sign together while keys are changed. `SLUICE_SUMDB_KEY` may hold a key itself. Without a key there is no log of our own. One key belongs to one data folder: Sluices with several would make several histories of one log.",
+      doc: "Files with the keys of our own log, as `sluice sumdb init` writes one; several sign together while keys are changed. `SLUICE_SUMDB_KEY` may hold a key itself. Without a key there is no log of our own. One key belongs to one data folder, or to one `[database]`: Sluices with several would make several histories of one log.",
     }),
     vouchPublic: setting(value.flag(), {
       kind: "boolean",

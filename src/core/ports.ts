@@ -295,6 +295,8 @@ export interface LogTree {
   readonly size: number;
   /** 32 bytes. */
   readonly hash: Uint8Array;
+  /** The place where several nodes have this log cannot be asked now: it may have more. */
+  readonly isBehind?: boolean | undefined;
 }
 
 /** A signed tree of a log as we last saw and proved it. */

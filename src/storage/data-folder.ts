@@ -1,11 +1,12 @@
 import path from "node:path";
 import { isSluiceError } from "../core/errors.ts";
 import type { HealthOf } from "../core/health.ts";
-import type { BlobKey, BlobStore, Clock, Events, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
+import type { BlobKey, BlobStore, Clock, Events, FileFacts, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
 import { createDiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";
 import { isOnFullDisk } from "./full-disk.ts";
+import { requestOf } from "./layout.ts";
 import { openSqliteLedger } from "./ledger/sqlite.ts";
 import { createModuleStore } from "./module-store.ts";
 import { rebuildLedger } from "./rebuild.ts";
@@ -26,7 +27,11 @@ export interface DataFolderOptions {
     /** Of the files on the disk in front of it; 0 is no limit. */
     readonly maxDiskBytes: number;
   };
+  /** Puts the ledger that several nodes share behind the folder's own. `concede` takes a file out of the store whose facts do not stand there. */
+  readonly shareLedger?: ShareLedger | undefined;
 }
+
+type ShareLedger = (local: Ledger, concede: (ours: FileFacts) => Promise<void>) => Promise<Ledger>;
 
 export interface OpenedStore extends ModuleStore {
   readonly health: HealthOf;
@@ -45,7 +50,9 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     stagingDir: path.join(dataDir, "staging"),
     quarantineDir: path.join(dataDir, "quarantine"),
   });
-  const { ledger, isNew } = await openLedger(options);
+  const { ledger: local, isNew } = await openLedger(options);
+  const opened = Promise.withResolvers<(ours: FileFacts) => Promise<void>>();
+  const ledger = (await options.shareLedger?.(local, async (ours) => (await opened.promise)(ours))) ?? local;
   const tier = bucket && (await openTier(bucket, { dataDir, disk, ledger, clock, events }));
   const closing = new AbortController();
   const store = createModuleStore({
@@ -62,9 +69,13 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     },
   });
   const concedeListeners = new Set<(key: BlobKey) => void>();
+  const conceded = (key: BlobKey): void => concedeListeners.forEach((listener) => listener(key));
   tier?.start(async (key, take) => {
     await store.concede(key, take);
-    for (const listener of concedeListeners) listener(key);
+    conceded(key);
+  });
+  opened.resolve(async (ours) => {
+    if (await isTaken(store, ours)) conceded(ours.key);
   });
   // Of a bucket only what is read is adopted: it may have much more than this node will ever need.
   const rebuilding = isNew
@@ -90,6 +101,13 @@ async function openTier(
     await options.disk.close();
     throw error;
   }
+}
+
+/** Another node was first with another content of this file: ours is set aside, if it is still there. */
+async function isTaken(store: ModuleStore, { key, h1 }: FileFacts): Promise<boolean> {
+  const request = requestOf(key);
+  if (request === undefined || h1 === undefined) return false;
+  return store.reject(request, { reason: `its h1 is ${h1}, and another node was first with another one`, h1 });
 }
 
 /**

@@ -1,7 +1,9 @@
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { isSluiceError } from "../../src/core/errors.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { openThreadedSumStore } from "../../src/storage/sum-store/threaded.ts";
+import { shareSumStore } from "./shared-sum-store.ts";
 import { hashesOf, lookupOf, moduleOf, openTestLog } from "./own-log.ts";
 
 // A process that serves a log of our own and looks versions up in it, one line on stdout for each answer. Tests run several, or
@@ -27,10 +29,12 @@ async function write(): Promise<void> {
       writer: { type: "string", default: "writer" },
       first: { type: "string", default: "0" },
       last: { type: "string", default: "1000000" },
+      database: { type: "string" },
     },
   });
   process.stdout.write("starting\n");
-  const store = await openThreadedSumStore({ file: values.file, clock: systemClock });
+  const local = await openThreadedSumStore({ file: values.file, clock: systemClock });
+  const store = values.database === undefined ? local : await shareSumStore(local, values.database);
   const { log } = await openTestLog({
     store,
     // Each writer would like another hash: whoever is first decides.
@@ -41,7 +45,7 @@ async function write(): Promise<void> {
     for (let n = next++; n <= Number(values.last); n = next++) {
       const { modulePath, version } = moduleOf(n);
       const context = { signal: new AbortController().signal, client: values.writer };
-      const { id, text, tree } = lookupOf(await log.lookup(modulePath, version, context));
+      const { id, text, tree } = lookupOf(await untilStored(() => log.lookup(modulePath, version, context)));
       const line: LoggedLookup = { n, id, text, size: tree.size, hash: Buffer.from(tree.hash).toString("hex") };
       process.stdout.write(`${JSON.stringify(line)}\n`);
     }
@@ -49,6 +53,18 @@ async function write(): Promise<void> {
   await Promise.all(Array.from({ length: together }, lookUp));
   await log.close();
   await store.close();
+}
+
+/** Asks again while the store cannot be used, as clients do. */
+async function untilStored<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isSluiceError(error, "storage_failed")) throw error;
+      await systemClock.sleep(50);
+    }
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await write();

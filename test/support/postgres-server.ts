@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, readdirSync, readFileSync } from "node:fs";
-import { chown, mkdtemp, rm } from "node:fs/promises";
+import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import postgres from "postgres";
@@ -10,6 +10,7 @@ import { expect, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { PostgresDatabase, type PostgresOptions } from "../../src/storage/postgres/database.ts";
+import type { KeyPair } from "./certificates.ts";
 import { closedPort } from "./loopback.ts";
 import { lacks } from "./needs.ts";
 import { type RecordedEvents, recordEvents } from "./recorded-events.ts";
@@ -41,7 +42,8 @@ export function lacksPostgres(): boolean {
   return lacks(program("postgres"));
 }
 
-export async function startPostgresServer(): Promise<PostgresServer> {
+/** With `tls` it takes connections with and without. */
+export async function startPostgresServer({ tls }: { readonly tls?: KeyPair } = {}): Promise<PostgresServer> {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-postgres-"));
   const data = path.join(folder, "data");
   // It refuses to run as root.
@@ -58,6 +60,13 @@ export async function startPostgresServer(): Promise<PostgresServer> {
   if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
   const admin = `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
   let child: ChildProcess | undefined;
+  const settings = tls === undefined ? [] : ["-c", "ssl=on"];
+  for (const [name, content] of tls === undefined
+    ? []
+    : [["server.crt", tls.cert] as const, ["server.key", tls.key] as const]) {
+    await writeFile(path.join(data, name), content, { mode: 0o600 });
+    if (user !== undefined) await chown(path.join(data, name), user.uid, user.gid);
+  }
 
   const kill = async (): Promise<void> => {
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -70,7 +79,7 @@ export async function startPostgresServer(): Promise<PostgresServer> {
     await vi.waitFor(() => expect(processes.filter(isRunning)).toEqual([]), { timeout: 20_000 });
   };
   const startAgain = async (): Promise<void> => {
-    const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", "", "-c", "max_connections=60"];
+    const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", "", "-c", "max_connections=60", ...settings];
     // Tests kill processes, not machines.
     args.push("-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap");
     child = spawn(program("postgres"), args, { cwd: folder, stdio: "ignore", ...ids });

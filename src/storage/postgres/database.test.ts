@@ -7,7 +7,9 @@ import {
   type PostgresServer,
   startPostgresServer,
 } from "../../../test/support/postgres-server.ts";
+import { createAuthority } from "../../../test/support/certificates.ts";
 import { databaseOpener } from "../../../test/support/database-opener.ts";
+import { lacks } from "../../../test/support/needs.ts";
 import { closedPort } from "../../../test/support/loopback.ts";
 import { Secret } from "../../core/secret.ts";
 import type { PostgresDatabase } from "./database.ts";
@@ -205,6 +207,49 @@ describe.skipIf(lacksPostgres())("a PostgreSQL database", () => {
     } finally {
       await sql.end();
     }
+  }
+});
+
+describe.skipIf(lacksPostgres() || lacks("openssl", ["version"]))("a PostgreSQL database with TLS", () => {
+  const authority = createAuthority();
+  let server: PostgresServer;
+  let url: string;
+
+  beforeAll(async () => {
+    server = await startPostgresServer({ tls: authority.issue("IP:127.0.0.1") });
+    url = await server.createDatabase();
+  });
+
+  afterAll(() => server.stop());
+
+  it.each([
+    ["disable", [], false],
+    [undefined, [], true],
+    ["prefer", [], true],
+    ["require", [], true],
+    ["verify-ca", [authority.cert], true],
+    ["verify-full", [authority.cert], true],
+  ])("and sslmode=%s is used", async (mode, authorities, isEncrypted) => {
+    const { database } = databaseAt(withMode(mode), { authorities });
+    await database.open();
+    const sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    expect(await database.read(async (statements) => (await statements.unsafe(sql))[0]?.["ssl"])).toBe(isEncrypted);
+  });
+
+  it.each([
+    ["verify-ca", "127.0.0.1", []],
+    ["verify-full", "127.0.0.1", []],
+    ["verify-full", "localhost", [authority.cert]],
+  ])("and sslmode=%s is refused at %s when nobody who is trusted vouches for it", async (mode, host, authorities) => {
+    const { database } = databaseAt(withMode(mode).replace("127.0.0.1", host), { authorities });
+    await expect(database.open()).rejects.toMatchObject({
+      code: "storage_failed",
+      message: expect.stringContaining("ca_file in [database]"),
+    });
+  });
+
+  function withMode(mode: string | undefined): string {
+    return url.replace("?sslmode=disable", mode === undefined ? "" : `?sslmode=${mode}`);
   }
 });
 

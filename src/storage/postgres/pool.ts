@@ -72,7 +72,7 @@ export class Pool {
 
 function connect({ url, password, authorities, ...options }: PoolOptions): Sql {
   const [, mode] = /[?&]sslmode=([^&#]*)/.exec(url.reveal()) ?? [];
-  const ssl = tlsOf(mode, authorities);
+  const ssl = tlsOf(mode, authorities, firstHost(url.reveal()));
   return postgres(url.reveal(), {
     ssl,
     ...(password === undefined ? {} : { password: password.reveal() }),
@@ -91,10 +91,21 @@ function connect({ url, password, authorities, ...options }: PoolOptions): Sql {
 }
 
 /** As libpq has it: without a mode, TLS where the server has it, and no certificate is checked before `verify-ca`. */
-function tlsOf(mode: string | undefined, authorities: readonly string[]): boolean | "prefer" | "require" | object {
+function tlsOf(
+  mode: string | undefined,
+  authorities: readonly string[],
+  host: string,
+): boolean | "prefer" | "require" | object {
   const ca = [...authorities];
   if (mode === "disable") return false;
   if (mode === "require") return "require";
   if (mode === "verify-ca") return { ca, checkServerIdentity: () => undefined };
-  return mode === "verify-full" ? { ca } : "prefer";
+  // Of an address the library does not say what the certificate must be for, and Node would take `localhost` for it.
+  return mode === "verify-full" ? { ca, host } : "prefer";
+}
+
+/** Without port and brackets. */
+function firstHost(url: string): string {
+  const [, bracketed, plain = ""] = /^[^/]*\/\/(?:[^@/]*@)?(?:\[([^\]]*)\]|([^:,/?]*))/.exec(url) ?? [];
+  return bracketed ?? plain;
 }

@@ -112,8 +112,10 @@ class StoredOwnLog implements OwnLog {
 
   async tile(tile: Tile): Promise<Answer> {
     const { store } = this.#options;
-    const { size } = await store.logTree(this.name);
+    const { size, isBehind } = await store.logTree(this.name);
     if (!isInTree(tile, size)) {
+      // Another node may have answered with a tree that has it.
+      if (isBehind === true) throw notHereYet(tile, this.name);
       throw new SluiceError("not_found", `not found: ${tilePath(tile)}: the log ${this.name} has ${size} records`);
     }
     const start = tile.index * 2 ** tile.height;
@@ -219,6 +221,14 @@ function isInTree(tile: Tile, size: number): boolean {
   if (tile.height > maxTileHeight) return false;
   const widest = tileOfTree(size, tile.level, tile.index, tile.height);
   return widest !== undefined && tile.width <= widest.width;
+}
+
+function notHereYet(tile: Tile, name: string): SluiceError {
+  return new SluiceError(
+    "storage_failed",
+    `${tilePath(tile)} of the log ${name} is not on this node, and the database that has it cannot be asked now: see the log of Sluice`,
+    { retryAfterSeconds: 5 },
+  );
 }
 
 function notOurs(modulePath: ModulePath, version: Version, name: string): SluiceError {
