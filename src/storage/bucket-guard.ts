@@ -46,7 +46,7 @@ export class BucketGuard {
     return this.#recovering !== undefined;
   }
 
-  /** Its last answer was a good one, or it was not asked yet: what it does not have is not there. */
+  /** Its last answer was a good one, or it was not asked yet. */
   get isWell(): boolean {
     return this.#failures === 0;
   }

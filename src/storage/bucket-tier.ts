@@ -6,7 +6,7 @@ import type { DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { isRefusal } from "./blob/s3-error.ts";
 import { BucketGuard } from "./bucket-guard.ts";
-import { createDiskCache } from "./disk-cache.ts";
+import { createDiskCache, type DiskCacheStore } from "./disk-cache.ts";
 import { Eviction } from "./disk-cache-eviction.ts";
 import { attempt } from "./failures.ts";
 import { isOnFullDisk } from "./full-disk.ts";
@@ -30,9 +30,7 @@ export interface BucketTierOptions {
 
 export interface BucketTier {
   /** The disk in front of the bucket. Closing it closes both. */
-  readonly blobs: BlobStore;
-  /** Whether all that is stored can be looked up now. */
-  readonly isWhole: () => boolean;
+  readonly blobs: DiskCacheStore;
   readonly health: HealthOf;
   /** Sends a file that was just kept. Answers whether another node was first, so that ours is gone. */
   readonly send: (key: BlobKey) => Promise<boolean>;
@@ -77,7 +75,6 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
   let seeding: Promise<void> | undefined;
   return {
     blobs: createDiskCache({ ...options, guard, outbox, uploader, onStored: (bytes) => eviction.noteStored(bytes) }),
-    isWhole: () => guard.isWell,
     send: async (key) => (await attempt(events, disk.name, () => uploader.push(key))) === "displaced",
     health: () => [bucketHealth(bucket, guard), outboxHealth(outbox, bucketId, clock.now()), eviction.health()],
     start(concede) {

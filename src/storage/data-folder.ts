@@ -60,7 +60,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     blobs: tier?.blobs ?? disk,
     ledger,
     isShared: tier !== undefined,
-    ...(tier !== undefined && { isWhole: tier.isWhole, send: tier.send }),
+    ...(tier !== undefined && { isInDoubt: (key: BlobKey) => tier.blobs.isInDoubt(key), send: tier.send }),
     stagingFile: () => disk.stagingFile(),
     beforeClose: async () => {
       closing.abort();

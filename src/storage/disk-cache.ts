@@ -38,12 +38,18 @@ const lastUploadsMs = 3_000;
 /** Lists of what the bucket has below a prefix are remembered for so long. */
 const listTtlMs = 10_000;
 const maxRememberedLists = 1_000;
+const maxInDoubt = 100_000;
+
+export interface DiskCacheStore extends BlobStore {
+  /** Its `get` found nothing last time, and the bucket could not be asked: another node may have put it there. */
+  isInDoubt(key: BlobKey): boolean;
+}
 
 /**
  * A disk in front of a bucket that several nodes share. The bucket decides which file of a name was first; the disk has copies,
- * and what is not sent yet. While the bucket cannot be asked, what is not on the disk counts as not stored: see `BucketGuard`.
+ * and what is not sent yet. While the bucket cannot be asked, what is not on the disk counts as not stored, and is in doubt.
  */
-export function createDiskCache(options: DiskCacheOptions): BlobStore {
+export function createDiskCache(options: DiskCacheOptions): DiskCacheStore {
   return new DiskCache(options);
 }
 
@@ -53,16 +59,21 @@ type Filled = "on disk" | "not kept" | Blob | undefined;
 /** `local`: of use on this disk only, such as the `.ziphash` that go wants in a module cache. */
 type Kind = "file" | "record" | "local";
 
-class DiskCache implements BlobStore {
+class DiskCache implements DiskCacheStore {
   readonly name: string;
   readonly #options: DiskCacheOptions;
   readonly #fills = new Singleflight<Filled>();
   readonly #lists: LRUCache<string, readonly BlobKey[]>;
+  readonly #inDoubt = new LRUCache<BlobKey, true>({ max: maxInDoubt });
 
   constructor(options: DiskCacheOptions) {
     this.#options = options;
     this.name = `${options.disk.name} > ${options.bucket.name}`;
     this.#lists = new LRUCache({ max: maxRememberedLists, ttl: listTtlMs });
+  }
+
+  isInDoubt(key: BlobKey): boolean {
+    return this.#inDoubt.has(key);
   }
 
   async stat(key: BlobKey): Promise<BlobStat | undefined> {
@@ -80,7 +91,7 @@ class DiskCache implements BlobStore {
     if (copy !== undefined || kind === "local") return copy;
     const filled = await this.#fills.run(key, () => this.#fill(key));
     if (filled === "on disk") return disk.get(key);
-    return filled === "not kept" ? this.#ask(() => bucket.get(key)) : filled;
+    return filled === "not kept" ? this.#look(key, () => bucket.get(key)) : filled;
   }
 
   create(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
@@ -224,7 +235,7 @@ class DiskCache implements BlobStore {
 
   async #fill(key: BlobKey): Promise<Filled> {
     const { bucket, disk } = this.#options;
-    const blob = await this.#ask(() => bucket.get(key));
+    const blob = await this.#look(key, () => bucket.get(key));
     if (blob === undefined) return undefined;
     // One that is left from another zip of this name would speak against this one.
     if (key.endsWith(".zip")) await this.#onDisk(() => disk.delete(zipHashKey(key)));
@@ -245,6 +256,7 @@ class DiskCache implements BlobStore {
     } catch (error) {
       if (isSluiceError(error, "storage_failed")) {
         guard.report(error);
+        this.#inDoubt.set(key, true);
         return undefined;
       }
       tellFailure(events, disk.name, storageError("write", file, error));
@@ -278,6 +290,17 @@ class DiskCache implements BlobStore {
     const keys = await this.#ask(() => Array.fromAsync(bucket.list(prefix)));
     if (keys !== undefined) this.#lists.set(prefix, keys);
     return keys ?? [];
+  }
+
+  /** As `#ask`, and remembers of which files it is not known whether the bucket has them. */
+  async #look<T>(key: BlobKey, work: () => Promise<T>): Promise<T | undefined> {
+    const answer = await this.#ask(async () => {
+      const found = await work();
+      return { found, discard: () => discardLate(found) };
+    });
+    if (answer === undefined) this.#inDoubt.set(key, true);
+    else this.#inDoubt.delete(key);
+    return answer?.found;
   }
 
   /** A bucket that cannot be asked has nothing. */

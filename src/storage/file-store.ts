@@ -33,8 +33,8 @@ export interface FileStoreOptions {
   readonly hot: HotTier;
   readonly zipHashes: ZipHashes;
   readonly events: Events;
-  /** Whether all that is stored can be looked up now; default: it can. */
-  readonly isWhole?: (() => boolean) | undefined;
+  /** Whether a file that was not found may be stored all the same, where it could not be looked for. Default: never. */
+  readonly isInDoubt?: ((key: BlobKey) => boolean) | undefined;
   /** Sends a kept file to where others see it. Answers whether another was there first, so that ours was conceded. */
   readonly send?: ((key: BlobKey) => Promise<boolean>) | undefined;
   /** What it reads is answered as bytes, the rest as streams. */
@@ -118,8 +118,9 @@ export class FileStore {
   }
 
   async isKnown(request: FileRequest): Promise<boolean> {
-    const { facts, isWhole = () => true } = this.#options;
-    return !isWhole() || (await facts.find(blobKey(request))) !== undefined;
+    const { facts, isInDoubt = () => false } = this.#options;
+    const key = blobKey(request);
+    return isInDoubt(key) || (await facts.find(key)) !== undefined;
   }
 
   /** Another node was first with a file of this name: ours is taken out by `take` and forgotten, and theirs is read from then on. */

@@ -39,8 +39,8 @@ export interface ModuleStoreOptions {
   readonly wholeFileLimitBytes: number;
   /** Others write into `blobs` as well: a record may be another than the one that was kept here. */
   readonly isShared?: boolean;
-  /** Whether all that is stored can be looked up now. Default: it can. What is not found while it cannot is not known not to be there. */
-  readonly isWhole?: () => boolean;
+  /** Whether a file that was not found may be stored all the same, where it could not be looked for. Default: never. */
+  readonly isInDoubt?: (key: BlobKey) => boolean;
   /** Sends a file that was just kept to where others see it. Answers whether another was there first, so that ours was conceded. */
   readonly send?: (key: BlobKey) => Promise<boolean>;
   /** Called first when the store closes: ends what works on it in the background. */
@@ -81,7 +81,7 @@ class TieredModuleStore implements ConcedingModuleStore {
       hot,
       wholeReads,
       facts: this.#facts,
-      isWhole: options.isWhole,
+      isInDoubt: options.isInDoubt,
       send: options.send,
       zipHashes: new ZipHashes(blobs, events),
       inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile, wholeReads }),

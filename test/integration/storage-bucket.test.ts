@@ -123,6 +123,7 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     expect(await readModule(again.store, 2)).toEqual(hashesOf(2));
     await server.startAgain();
     await untilSent(again);
+    expect(await again.store.read(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBeUndefined();
     expect(await again.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(false);
     const b = await openNode();
     for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));

@@ -2,14 +2,14 @@ import path from "node:path";
 import type { BlobStore, Clock, Events, Ledger } from "../../src/core/ports.ts";
 import { createDiskBlobStore, type DiskBlobStore } from "../../src/storage/blob/disk.ts";
 import { BucketGuard } from "../../src/storage/bucket-guard.ts";
-import { createDiskCache } from "../../src/storage/disk-cache.ts";
+import { createDiskCache, type DiskCacheStore } from "../../src/storage/disk-cache.ts";
 import { openSqliteLedger } from "../../src/storage/ledger/sqlite.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
 import { Uploader } from "../../src/storage/outbox-uploader.ts";
 import { diskBlobs } from "./module-stores.ts";
 
 export interface DiskCacheParts {
-  readonly blobs: BlobStore;
+  readonly blobs: DiskCacheStore;
   readonly disk: DiskBlobStore;
   readonly outbox: Outbox;
   readonly guard: BucketGuard;
