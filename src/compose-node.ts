@@ -14,6 +14,7 @@ import type { PostgresDatabase } from "./storage/postgres/database.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import type { EnginePlace } from "./compose-engine.ts";
 import { GitSeat } from "./compose-git-seat.ts";
+import { composeHealing, type Healing } from "./compose-healing.ts";
 import { UpkeepSeat } from "./compose-upkeep.ts";
 import { composeHealth } from "./compose-health.ts";
 import type { NodeDatabase } from "./compose-ledger.ts";
@@ -39,6 +40,7 @@ export interface Node {
   /** For answers that are given again from memory. */
   readonly hotBytes: number;
   readonly upkeep: UpkeepSeat;
+  readonly healing: Healing;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -73,7 +75,13 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     unverified: () => store.countUnverified().catch(() => undefined),
     health: () => health(),
   });
-  const events = createEvents(log.logger, metrics);
+  const { events, healing, audit } = composeHealing(config, {
+    log,
+    events: createEvents(log.logger, metrics),
+    health: () => health(),
+    knownHealth: () => [...about.health(), ...store.health(), ...(shared?.health() ?? [])],
+    read: (request) => store.read(request),
+  });
   const instanceId = randomBytes(6).toString("hex");
   const { dataDir } = config.store;
   const memoryBytes = config.store.memoryBytes * (engine?.memoryShare ?? 1);
@@ -93,6 +101,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   });
   verifier.prepare();
   const health = composeHealth({ store, dataDir }, [about.health, store.health, () => shared?.health() ?? []]);
+  healing.start();
   const git = new GitSeat({ events, log, store });
   const upkeep = new UpkeepSeat({ dataDir, store, verifier, events, clock: systemClock });
   return {
@@ -110,9 +119,12 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     engine,
     hotBytes,
     upkeep,
+    healing,
     health,
     state: { isDraining: false, url: "" },
     async close() {
+      await healing.close();
+      await audit.close();
       await git.close();
       await store.close();
       await verifier.close();

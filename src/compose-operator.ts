@@ -3,6 +3,7 @@ import { systemClock } from "./core/clock.ts";
 import { isSluiceError } from "./core/errors.ts";
 import type { Messages, PurgeSelection } from "./core/fleet.ts";
 import type { PartHealth } from "./core/health.ts";
+import type { Incidents } from "./core/incident.ts";
 import type { OfflineSwitch } from "./core/offline.ts";
 import type { BlobKey, Events, ModuleStore } from "./core/ports.ts";
 import { foldersOf, formatSelection, selectKeys } from "./core/purge.ts";
@@ -21,7 +22,8 @@ interface OperatorParts {
   /** Forgets ready answers that can change, and tells how many. */
   readonly purgeReady: (isMeant: (key: BlobKey) => boolean) => number;
   readonly health: () => Promise<readonly PartHealth[]>;
-  readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts">;
+  readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts" | "incidents">;
+  readonly incidents: () => Incidents;
   /** Other nodes, which are told, and obeyed. */
   readonly messages?: Messages | undefined;
 }
@@ -59,6 +61,7 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
       isOffline: offline.isOffline,
       fetching: resolver.fetching,
       parts: await parts.health(),
+      incidents: parts.incidents(),
     }),
     close: () => unsubscribe?.(),
   };

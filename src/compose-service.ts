@@ -97,6 +97,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     messages: fleet.messages,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
     health: node.health,
+    incidents: () => node.healing.incidents(),
     about: () => ({ version: node.version, chain: source.name, ...node.state }),
   });
   const api = { token, actions: operator };

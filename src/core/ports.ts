@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type { H1, ModulePath, Version } from "../protocol/brand.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
 import type { PartHealth } from "./health.ts";
+import type { EndedIncident, Incident } from "./incident.ts";
 
 /**
  * Where a file stands in a store: the request's own path without the leading slash (SPEC §7), such as
@@ -645,6 +646,9 @@ export type SluiceEvent =
     }
   /** Another node took over what is still worked on here. */
   | { readonly type: "lease_lost"; readonly lease: string }
+  /** A rule of ops/healing-rules.ts has noticed trouble, and follows it. */
+  | { readonly type: "incident_opened"; readonly incident: Incident }
+  | { readonly type: "incident_ended"; readonly incident: EndedIncident }
   /** There is too much to do, and this was not begun. `isNews`: nothing was shed for a while before. */
   | {
       readonly type: "work_shed";

@@ -105,6 +105,13 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       if (event.isNews) logger.warn({ event: type, ...facts }, "there is too much to do: less urgent work is refused");
       else logger.debug({ event: type, ...facts }, "work is refused");
       return;
+    case "incident_opened":
+      logger.warn({ event: type, ...event.incident }, "an incident begins; Sluice sees to it");
+      return;
+    case "incident_ended":
+      if (event.incident.outcome === "healed") logger.info({ event: type, ...event.incident }, "an incident is over");
+      else logger.warn({ event: type, ...event.incident }, "Sluice ends while an incident is not over");
+      return;
     case "purged":
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PartHealth } from "../core/health.ts";
 import type { SluiceEvent } from "../core/ports.ts";
+import { healingRules } from "./healing-rules.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -30,8 +31,29 @@ export function createMetrics(options: MetricsOptions) {
   })
     .labels(options.version)
     .set(1);
+  const incidentsOpen = new Gauge({
+    name: "sluice_incidents_open",
+    help: "What is wrong now, by the rule of docs/runbook.md that follows it.",
+    labelNames: ["rule"],
+    registers: [registry],
+  });
+  for (const { name } of healingRules) incidentsOpen.labels(name).set(0);
   return {
     registry,
+    incidentsOpen,
+    incidents: new Counter({
+      name: "sluice_incidents_total",
+      help: "Incidents that ended by rule and outcome: healed, or stopped where Sluice ended before.",
+      labelNames: ["rule", "outcome"],
+      registers: [registry],
+    }),
+    recoverySeconds: new Histogram({
+      name: "sluice_recovery_seconds",
+      help: "From the first sign of an incident until a check said that it was over, by rule.",
+      labelNames: ["rule"],
+      buckets: [0.1, 1, 5, 10, 30, 60, 300, 600, 3600, 21_600, 86_400],
+      registers: [registry],
+    }),
     fetching: new Gauge({
       name: "sluice_fetches_in_flight",
       help: "Files and records being fetched from sources now.",
@@ -364,6 +386,16 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
     case "work_shed":
       metrics.workShed.labels(event.work).inc();
       return;
+    case "incident_opened":
+      metrics.incidentsOpen.labels(event.incident.rule).inc();
+      return;
+    case "incident_ended": {
+      const { rule, outcome, durationMs } = event.incident;
+      metrics.incidentsOpen.labels(rule).dec();
+      metrics.incidents.labels(rule, outcome).inc();
+      if (outcome === "healed") metrics.recoverySeconds.labels(rule).observe(durationMs / 1000);
+      return;
+    }
     case "purged":
       metrics.purges.labels(event.by).inc();
       return;

@@ -4,6 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { errorTable, isSluiceError, SluiceError } from "../core/errors.ts";
 import type { PurgeSelection } from "../core/fleet.ts";
 import type { PartHealth } from "../core/health.ts";
+import type { Incidents } from "../core/incident.ts";
 import type { Secret } from "../core/secret.ts";
 import { fieldsOf } from "./operator-body.ts";
 import { parsePurge } from "./purge-request.ts";
@@ -39,6 +40,7 @@ export interface NodeStatus {
   /** Files and records being fetched now. */
   readonly fetching: number;
   readonly parts: readonly PartHealth[];
+  readonly incidents: Incidents;
 }
 
 export interface OperatorApiOptions {

@@ -13,6 +13,7 @@ const status: Parameters<typeof formatStatus>[0] = {
     { part: "store /data", state: "ok", detail: "can be read and written", isNeeded: true },
     { part: "upstream https://a.example", state: "degraded", detail: "slow", isNeeded: false },
   ],
+  incidents: { open: [], ended: [] },
 };
 
 it("reads as a table", () => {
@@ -41,4 +42,24 @@ it.each([
 
 it("says first why it should get no traffic", () => {
   expect(formatStatus({ ...status, isDraining: true })).toContain("state     not ready: this node is shutting down\n");
+});
+
+it("shows what is wrong, what is done about it, and what ended", () => {
+  const incident = {
+    rule: "bucket-down",
+    subject: "s3://modules",
+    seen: "no answer",
+    did: "the disk answers",
+    openedAt: Date.UTC(2026, 0, 2),
+    signs: 3,
+  };
+  const ended = { ...incident, outcome: "healed", how: "it answers", durationMs: 61_000 };
+  expect(formatStatus({ ...status, incidents: { open: [incident], ended: [ended] } })).toContain(`
+Incidents that are open (see docs/runbook.md)
+  bucket-down  2026-01-02T00:00:00.000Z  s3://modules: no answer
+      what Sluice does: the disk answers
+
+Incidents that ended, the last first
+  bucket-down  healed after 1 min 1 s  s3://modules: it answers
+`);
 });

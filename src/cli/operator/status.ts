@@ -9,6 +9,15 @@ const partSchema = z.object({
   isNeeded: z.boolean(),
 });
 
+const incidentSchema = z.object({
+  rule: z.string(),
+  subject: z.string(),
+  seen: z.string(),
+  did: z.string(),
+  openedAt: z.number(),
+  signs: z.int(),
+});
+
 const statusSchema = z.object({
   version: z.string(),
   url: z.string(),
@@ -18,6 +27,13 @@ const statusSchema = z.object({
   chain: z.string(),
   fetching: z.int(),
   parts: z.array(partSchema),
+  // An older Sluice has none.
+  incidents: z
+    .object({
+      open: z.array(incidentSchema),
+      ended: z.array(incidentSchema.extend({ outcome: z.string(), how: z.string(), durationMs: z.number() })),
+    })
+    .default({ open: [], ended: [] }),
 });
 
 type Status = z.infer<typeof statusSchema>;
@@ -43,7 +59,23 @@ export function formatStatus(status: Status): string {
     ["fetching", String(status.fetching)],
   ];
   const parts = status.parts.map(({ state, part, detail }) => [state, part, detail]);
-  return `Sluice ${status.version} at ${status.url}\n\n${columns(facts)}\n\nParts\n${columns(parts)}\n`;
+  return `Sluice ${status.version} at ${status.url}\n\n${columns(facts)}\n\nParts\n${columns(parts)}\n${formatIncidents(status.incidents)}`;
+}
+
+function formatIncidents({ open, ended }: Status["incidents"]): string {
+  const now = open.map(({ rule, subject, seen, did, openedAt }) => {
+    const what = columns([[rule, new Date(openedAt).toISOString(), `${subject}: ${seen}`]]);
+    return `${what}\n      what Sluice does: ${did}\n`;
+  });
+  const over = ended.map(({ rule, subject, how, outcome, durationMs }) => [
+    rule,
+    `${outcome} after ${formatTime(durationMs / 1000)}`,
+    `${subject}: ${how}`,
+  ]);
+  return [
+    ...(now.length === 0 ? [] : [`\nIncidents that are open (see docs/runbook.md)\n${now.join("")}`]),
+    ...(over.length === 0 ? [] : [`\nIncidents that ended, the last first\n${columns(over)}\n`]),
+  ].join("");
 }
 
 /** The last cell of a row may be of any length. */
