@@ -79,6 +79,11 @@ export async function startHttpServer(
     listener,
   );
   server.on("clientError", answerParserError);
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -93,19 +98,29 @@ export async function startHttpServer(
     use: (handlers) => void (current = handlers),
     stop: (limitMs, lingerMs = 0) => {
       stopping = true;
-      return stopServer(server, limitMs, lingerMs);
+      return stopServer(server, { sockets, limitMs, lingerMs });
     },
   };
 }
 
-async function stopServer(server: Server, limitMs: number, lingerMs: number): Promise<void> {
+async function stopServer(
+  server: Server,
+  {
+    sockets,
+    limitMs,
+    lingerMs,
+  }: { readonly sockets: ReadonlySet<Socket>; readonly limitMs: number; readonly lingerMs: number },
+): Promise<void> {
+  // Node takes a connection for idle once its answer was handed over, though a slow client may still have to get much of it.
+  // HTTP's own close() would cut that off, so it is TCP's here, and idle ones are closed when nothing waits to be sent.
   const closed = new Promise<void>((resolve) => {
-    // Not HTTP's own, which cuts idle connections.
     NetServer.prototype.close.call(server, () => resolve());
   });
   const lingersUntil = performance.now() + lingerMs;
   const sweepIdle = (): void => {
-    if (performance.now() >= lingersUntil) server.closeIdleConnections();
+    if (performance.now() < lingersUntil) return;
+    for (const socket of sockets) if (socket.writableLength > 0) return;
+    server.closeIdleConnections();
   };
   sweepIdle();
   // Connections that were answering when we stopped become idle one by one.

@@ -16,7 +16,8 @@ export interface OperatorAppOptions {
 
 /** Everything that is not the module protocol: what operators, load balancers and people with a browser ask. */
 export function createOperatorHandler(options: OperatorAppOptions): RequestHandler {
-  return getRequestListener(createOperatorApp(options).fetch);
+  // HTTP/1.0 requests need no Host, and health checks of load balancers come without.
+  return getRequestListener(createOperatorApp(options).fetch, { hostname: "localhost" });
 }
 
 function createOperatorApp(options: OperatorAppOptions): Hono {

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readlink } from "node:fs/promises";
+import { get, type IncomingMessage } from "node:http";
+import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startCuttingUpstream } from "../support/cutting-upstream.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
@@ -179,6 +181,19 @@ describe("slow and dead upstreams", () => {
     await expect.poll(() => ask(sluice.url, "/healthz").catch(() => "refused")).toBe("refused");
     gate.resolve();
     expect((await running).status).toBe(200);
+    expect(await stopped).toBe(0);
+  });
+
+  test("SIGTERM lets a client that reads slowly have all of an answer from memory", async () => {
+    await sluice.stop();
+    sluice = await startSluiceProcess({ upstream: upstream.url });
+    for (let turn = 0; turn < 2; turn++) expect(isWhole(await ask(sluice.url, `/${bigPath}`))).toBe(true);
+    const slow = await new Promise<IncomingMessage>((resolve) => get(`${sluice.url}/${bigPath}`, resolve));
+    expect(slow.headers["x-sluice-cache"]).toBe("hit");
+    slow.pause();
+    const stopped = sluice.stop();
+    await expect.poll(() => ask(sluice.url, "/healthz").catch(() => "refused")).toBe("refused");
+    expect((await buffer(slow)).equals(big)).toBe(true);
     expect(await stopped).toBe(0);
   });
 });

@@ -292,6 +292,12 @@ describe("a chain that leads back here through another server", () => {
 });
 
 describe("operators", () => {
+  test("a health check by HTTP/1.0 without a host, as HAProxy makes it, is answered", async () => {
+    expect(await sendBytes(sluice.url, "GET /readyz HTTP/1.0\r\n\r\n")).toMatch(
+      /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nready\n$/s,
+    );
+  });
+
   test("health, readiness and metrics", async () => {
     expect((await ask(sluice.url, "/healthz")).body.toString()).toBe("ok\n");
     expect((await ask(sluice.url, "/readyz")).body.toString()).toBe("ready\n");
