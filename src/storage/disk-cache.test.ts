@@ -1,13 +1,14 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { bucketFolder, openDiskCache } from "../../test/support/disk-cache.ts";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { bucketFolder, type DiskCacheParts, openDiskCache } from "../../test/support/disk-cache.ts";
 import { recordEvents } from "../../test/support/recorded-events.ts";
-import { blobStoreSuite } from "../../test/suites/blob-store.ts";
-import { expect, it, onTestFinished } from "vitest";
+import { blobStoreSuite, readKey } from "../../test/suites/blob-store.ts";
 import { passOnBlobs } from "../../test/support/pass-on.ts";
 import { systemClock } from "../core/clock.ts";
 import { SluiceError } from "../core/errors.ts";
+import type { BlobStore } from "../core/ports.ts";
 
 blobStoreSuite("a disk in front of a bucket", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
@@ -36,4 +37,50 @@ it("does not know whether a bucket has what it could not be asked for, whatever 
   expect(await blobs.get(one)).toBeUndefined();
   expect(blobs.isInDoubt(one)).toBe(false);
   await blobs.close();
+});
+
+describe("what the uploader looks at just before it stands on the disk", () => {
+  let folder: string;
+  let bucket: BlobStore;
+  let parts: DiskCacheParts;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
+    bucket = await bucketFolder(folder);
+    parts = await openDiskCache({ folder, events: recordEvents(), clock: systemClock }, bucket);
+  });
+
+  afterEach(async () => {
+    await parts.blobs.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it("is a file: it gets into the bucket all the same", async () => {
+    const { blobs, disk, uploader } = parts;
+    const key = "example.com/m/@v/v1.0.0.zip";
+    const file = await disk.stagingFile();
+    await writeFile(file, "a zip");
+    const create = disk.create.bind(disk);
+    vi.spyOn(disk, "create").mockImplementationOnce(async (...args) => {
+      expect(await uploader.push(key)).toBe("gone");
+      return create(...args);
+    });
+    expect(await blobs.create(key, { file, size: 5 })).toBe("created");
+    expect(await uploader.push(key)).toBe("uploaded");
+    expect(String(await readKey(bucket, key))).toBe("a zip");
+  });
+
+  it("is a record: the new one gets into the bucket", async () => {
+    const { blobs, disk, uploader } = parts;
+    const key = "example.com/m/@v/list";
+    await blobs.replace(key, Buffer.from("v1.0.0\n"));
+    const replace = disk.replace.bind(disk);
+    vi.spyOn(disk, "replace").mockImplementationOnce(async (...args) => {
+      await uploader.push(key);
+      return replace(...args);
+    });
+    await blobs.replace(key, Buffer.from("v1.0.0\nv1.1.0\n"));
+    await uploader.push(key);
+    expect(String(await readKey(bucket, key))).toBe("v1.0.0\nv1.1.0\n");
+  });
 });

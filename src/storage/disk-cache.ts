@@ -100,11 +100,10 @@ class DiskCache implements DiskCacheStore {
   }
 
   async replace(key: BlobKey, bytes: Uint8Array): Promise<void> {
-    const { disk, bucket, outbox, uploader, guard } = this.#options;
+    const { disk, bucket, uploader, guard } = this.#options;
     if (kindOf(key) === "local") return disk.replace(key, bytes);
     try {
-      outbox.add(key);
-      await disk.replace(key, bytes);
+      await this.#toSend(key, () => disk.replace(key, bytes));
     } catch (error) {
       if (!isSluiceError(error, "storage_failed") || guard.isResting) throw error;
       await guard.ask({ work: () => bucket.replace(key, bytes), patienceMs });
@@ -223,13 +222,23 @@ class DiskCache implements DiskCacheStore {
   }
 
   async #createOnDisk(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
-    const { disk, outbox, onStored } = this.#options;
+    const { disk, onStored } = this.#options;
     if ((await disk.stat(key)) !== undefined) return "exists";
-    // Before the file: an entry without a file is nothing, a file without an entry would never be sent.
-    outbox.add(key);
     const bytes = sizeOf(content);
-    const outcome = await disk.create(key, content);
+    const outcome = await this.#toSend(key, () => disk.create(key, content));
     onStored(bytes);
+    return outcome;
+  }
+
+  /**
+   * In the outbox before it is written: an entry without a file is nothing, a file without an entry would never be sent. And once
+   * more after that, as the uploader may have looked in between, and taken the entry away with what it found.
+   */
+  async #toSend<T>(key: BlobKey, write: () => Promise<T>): Promise<T> {
+    const { outbox } = this.#options;
+    outbox.add(key);
+    const outcome = await write();
+    outbox.add(key);
     return outcome;
   }
 
