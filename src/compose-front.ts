@@ -16,6 +16,7 @@ import { createRequestIds } from "./server/request-id.ts";
 import { openStoreReader } from "./storage/store-reader.ts";
 import { composeAccess } from "./compose-access.ts";
 import { hotShare } from "./compose-node.ts";
+import { isRedirected } from "./compose-redirect.ts";
 import { listen } from "./compose-server.ts";
 import manifest from "../package.json" with { type: "json" };
 
@@ -83,7 +84,11 @@ export async function startFront(config: Config, place: FrontPlace): Promise<Fro
       ...store,
       read: async (request) => {
         try {
-          return await store.read(request);
+          const file = await store.read(request);
+          if (file === undefined || !isRedirected(config, { request, size: file.size })) return file;
+          // The engine knows whether the bucket has it.
+          file.discard();
+          return undefined;
         } catch (error) {
           // A ledger that cannot be read now: the engine answers, and tells what is wrong with it.
           if (isSluiceError(error, "storage_failed")) return undefined;

@@ -18,6 +18,7 @@ import { createSumdbHandler } from "./server/sumdb-handler.ts";
 import { composeAccess } from "./compose-access.ts";
 import { exposeMetrics } from "./compose-engine.ts";
 import type { Node } from "./compose-node.ts";
+import { composeRedirect } from "./compose-redirect.ts";
 
 interface HandlerParts {
   readonly node: Node;
@@ -55,7 +56,12 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers &
     ...(engine === undefined ? {} : { tellAnswer }),
   };
   const { access, gate, close } = composeAccess(config, { exchange, messages: parts.messages });
-  const protocol = createProtocolHandler({ ...exchange, access, resolver: parts.resolver });
+  const protocol = createProtocolHandler({
+    ...exchange,
+    access,
+    resolver: parts.resolver,
+    redirect: composeRedirect(config, store),
+  });
   const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
   const operator = createOperatorHandler({
     registry: exposeMetrics(metrics, engine),

@@ -57,5 +57,11 @@ export const bucketSchema = section(
       synonyms: ["secret_access_key_env", "password_env"],
       doc: "Name of the environment variable with the secret of `access_key_id`.",
     }),
+    redirectFromBytes: setting(value.size({ min: 1 }).optional(), {
+      kind: "size",
+      restart: true,
+      synonyms: ["redirect", "redirect_min", "redirects", "presign"],
+      doc: "Zips of at least this size that are stored are not sent to clients: they are redirected (307) to the bucket, by a URL that is signed and good for five minutes. Without it Sluice sends everything itself. Clients must reach `endpoint`, by `https` if they reach Sluice so. Not redirected are private modules, HEAD, ranges, and what the bucket does not have or cannot be asked for.",
+    }),
   },
 );

@@ -17,6 +17,7 @@ describe("a bucket", () => {
       ca: undefined,
       caFile: undefined,
       credentials: undefined,
+      redirectFromBytes: undefined,
     });
   });
 
@@ -47,6 +48,10 @@ describe("a bucket", () => {
       expect(printConfig(loaded) + JSON.stringify(loaded.config)).not.toContain("hunter2");
     }
   });
+});
+
+it("redirects from a size on, if it is told to", () => {
+  expect(load({ file: `${bucket}redirect_from = "50MiB"` }).config.sharedBucket?.redirectFromBytes).toBe(50 * 2 ** 20);
 });
 
 const noBucket = "is not a bucket; write s3://, its name, and maybe a prefix, such as s3://modules/sluice";
@@ -98,6 +103,10 @@ const mistakes: readonly (readonly [Input, string])[] = [
   [
     { file: `${bucket}access_key_id = "id"\nsecret_key_file = "key"\nsecret_key_env = "KEY"`, files },
     "conf/sluice.toml:5: [bucket] secret_key_env stands beside secret_key_file; keep one of them",
+  ],
+  [
+    { file: `${bucket}redirect_from = "0B"` },
+    'conf/sluice.toml:3: [bucket] redirect_from = "0B" is too small; write at least "1B"',
   ],
   [
     { file: `${bucket}secret_access_key = "hunter2"` },

@@ -20,6 +20,8 @@ export interface BucketConfig {
   readonly caFile: string | undefined;
   /** Undefined is what the AWS tools find. */
   readonly credentials: { readonly accessKeyId: string; readonly secretKey: Secret } | undefined;
+  /** Of zips that clients are redirected to; undefined is never. */
+  readonly redirectFromBytes: number | undefined;
 }
 
 /** Which store it is when an endpoint names no region; stores that are not AWS's take it without asking. */
@@ -58,6 +60,7 @@ export function readBucket(settings: BucketSettings, around: Surroundings, repor
     ca,
     caFile,
     credentials: readCredentials(settings, around, report),
+    redirectFromBytes: settings.redirectFromBytes,
   };
 }
 

@@ -43,6 +43,8 @@ export interface Reply {
   readonly contentType: string;
   /** Where the store has it. */
   readonly key?: BlobKey;
+  /** Where a client may get all of it instead, for a short time. */
+  readonly elsewhere?: (() => Promise<string | undefined>) | undefined;
 }
 
 /** Larger ones are not worth a place in front of the memory tier. */
@@ -126,6 +128,10 @@ class Exchange {
       headers["Content-Range"] = `bytes ${part.start}-${part.end - 1}/${answer.size}`;
       headers["Content-Length"] = String(part.end - part.start);
     }
+    if (this.#request.method === "GET" && range === undefined) {
+      const location = await reply.elsewhere?.();
+      if (location !== undefined) return this.#redirect(location, answer);
+    }
     const status = part === undefined ? 200 : 206;
     if (this.#request.method === "HEAD") {
       answer.discard();
@@ -158,6 +164,19 @@ class Exchange {
   #finish(status: number, headers: Record<string, string>, body?: Uint8Array): void {
     this.#response.writeHead(status, headers).end(body);
     this.#record(status, body?.length ?? 0);
+  }
+
+  #redirect(location: string, answer: Answer): void {
+    answer.discard();
+    const headers = {
+      Location: location,
+      "Content-Length": "0",
+      // Whoever has the URL has the file.
+      "Cache-Control": "private, no-store",
+      "X-Sluice-Cache": answer.cache,
+      "X-Request-Id": this.#id,
+    };
+    this.#finish(307, headers);
   }
 
   /** A stream that breaks ends as a broken transfer: the client must not take half a file for a whole one. */

@@ -9,7 +9,11 @@ import { createHandler, type ExchangeOptions, type Reply, type RequestHandler, t
 export interface ProtocolHandlerOptions extends ExchangeOptions {
   readonly resolver: Resolver;
   readonly access: Access;
+  readonly redirect?: Redirect | undefined;
 }
+
+/** Where a client gets an answer that is stored, instead of from here; undefined for one that it gets here. */
+export type Redirect = (request: ModuleRequest, answer: Answer) => (() => Promise<string | undefined>) | undefined;
 
 const contentTypes: Readonly<Record<ModuleRequest["kind"], string>> = {
   list: "text/plain; charset=utf-8",
@@ -28,7 +32,7 @@ export function createProtocolHandler(options: ProtocolHandlerOptions): RequestH
     const refusal = options.access.refuseModule(request.modulePath);
     if (refusal !== undefined) throw refusal;
     const answer = await options.resolver.resolve(request, { signal, client, cachedOnly });
-    return replyTo(request, answer);
+    return { ...replyTo(request, answer), elsewhere: options.redirect?.(request, answer) };
   });
 }
 

@@ -34,6 +34,8 @@ export interface BucketTier {
   readonly health: HealthOf;
   /** Sends a file that was just kept. Answers whether another node was first, so that ours is gone. */
   readonly send: (key: BlobKey) => Promise<boolean>;
+  /** Where a client gets this file from the bucket itself, for a short time; undefined where it cannot, or not just now. */
+  readonly signedUrl: (file: { readonly key: BlobKey; readonly size: number }) => Promise<string | undefined>;
   /** Begins to send what waits. `concede` is as that of `Uploader.start`. */
   start(concede: Concede): void;
   /** Ends what `start` has begun, but for uploads, which end with `blobs`. */
@@ -44,6 +46,10 @@ export interface BucketTier {
 const preparePatienceMs = 5_000;
 /** Files of an existing folder that are put into the outbox before others have their turn. */
 const seedBatch = 100;
+/** A client follows a redirect at once; the rest is for clocks that differ. */
+const urlLifetimeSeconds = 300;
+/** A client that waits longer for its redirect is better served from the disk. */
+const redirectPatienceMs = 1_000;
 /** An outbox whose entries wait longer than this is a part that is not well. */
 const lateAfterMs = 10 * 60_000;
 
@@ -76,6 +82,7 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
   return {
     blobs: createDiskCache({ ...options, guard, outbox, uploader, onStored: (bytes) => eviction.noteStored(bytes) }),
     send: async (key) => (await attempt(events, disk.name, () => uploader.push(key))) === "displaced",
+    signedUrl: (file) => signedUrl(file, { bucket, guard, outbox, clock, events }),
     health: () => [bucketHealth(bucket, guard), outboxHealth(outbox, bucketId, clock.now()), eviction.health()],
     start(concede) {
       uploader.start(concede);
@@ -89,6 +96,26 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
       await eviction.close();
     },
   };
+}
+
+/** The bucket is asked each time: a client that is sent there for nothing gets an error, or another file. */
+async function signedUrl(
+  { key, size }: { readonly key: BlobKey; readonly size: number },
+  {
+    bucket,
+    guard,
+    outbox,
+    clock,
+    events,
+  }: Pick<BucketTierOptions, "bucket" | "clock" | "events"> & { readonly guard: BucketGuard; readonly outbox: Outbox },
+): Promise<string | undefined> {
+  if (guard.isResting || outbox.has(key)) return undefined;
+  return attempt(events, bucket.name, async () => {
+    const found = await guard.ask({ work: () => bucket.stat(key), patienceMs: redirectPatienceMs });
+    if (found?.size !== size) return undefined;
+    // The credentials may have to be renewed for it.
+    return withPatience(bucket.signedUrl(key, urlLifetimeSeconds), { clock, ms: redirectPatienceMs });
+  });
 }
 
 /** Without space for a database the outbox is in memory: the disk takes no files either. */

@@ -35,6 +35,8 @@ type ShareLedger = (local: Ledger, concede: (ours: FileFacts) => Promise<void>) 
 
 export interface OpenedStore extends ModuleStore {
   readonly health: HealthOf;
+  /** Where a client gets a stored file from the bucket behind this store, for a short time. Absent without a bucket. */
+  readonly signedUrl?: BucketTier["signedUrl"];
   /** Told of each file of ours that another node was first with: whoever has it in memory forgets it. Answers how to end it. */
   onConceded(listener: (key: BlobKey) => void): () => void;
 }
@@ -82,6 +84,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     ? rebuildInBackground({ blobs: disk, ledger, store, events, signal: closing.signal })
     : undefined;
   return Object.assign(store, {
+    ...(tier !== undefined && { signedUrl: tier.signedUrl }),
     health: tier?.health ?? (() => []),
     onConceded: (listener: (key: BlobKey) => void) => {
       concedeListeners.add(listener);

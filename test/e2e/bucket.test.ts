@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -66,6 +66,60 @@ describe.skipIf(lacks("go", ["version"]) || lacksS3Server(minio))("the real go c
     await build(await start("off"), { tidy: false });
   });
 
+  test("large zips come from the bucket itself, and from Sluice while that is down", async () => {
+    env = { ...env, SLUICE_BUCKET_REDIRECT_FROM: "1MiB" };
+    const sluice = await start(upstream.url);
+    await build(sluice, { tidy: true });
+    await untilSent(sluice);
+    expect(await redirects(sluice)).toBe(0);
+    await build(sluice, { tidy: false });
+    expect(await redirects(sluice)).toBe(1);
+
+    const big = new URL("/example.com/big/@v/v1.0.0.zip", sluice.url);
+    const asked = await fetch(big, { redirect: "manual" });
+    expect(asked.status).toBe(307);
+    expect(asked.headers.get("cache-control")).toBe("private, no-store");
+    const location = asked.headers.get("location") ?? "";
+    expect(new URL(location).origin).toBe(new URL(server.endpoint).origin);
+    expect(new URL(location).searchParams.get("X-Amz-Expires")).toBe("300");
+    const head = await fetch(big, { method: "HEAD", redirect: "manual" });
+    const part = await fetch(big, { headers: { range: "bytes=0-9" }, redirect: "manual" });
+    const known = await fetch(big, {
+      headers: { "if-none-match": head.headers.get("etag") ?? "" },
+      redirect: "manual",
+    });
+    const small = await fetch(new URL("/example.com/leaf/@v/v1.2.0.zip", sluice.url), { redirect: "manual" });
+    expect([head.status, part.status, known.status, small.status]).toEqual([200, 206, 304, 200]);
+    const theirs = Buffer.from(await (await fetch(location)).arrayBuffer());
+    expect(`"${createHash("sha256").update(theirs).digest("hex")}"`).toBe(head.headers.get("etag"));
+    expect(sluice.output()).not.toContain("X-Amz-Signature");
+
+    server.pause();
+    onTestFinished(() => server.resume());
+    await build(sluice, { tidy: false });
+  });
+
+  test("private zips are not redirected, and several workers redirect the others", async () => {
+    env = { ...env, SLUICE_BUCKET_REDIRECT_FROM: "1MiB" };
+    const dataDir = await folder();
+    const first = await start(upstream.url, dataDir);
+    await build(first, { tidy: true });
+    await untilSent(first);
+    await first.stop();
+    const path = "/example.com/big/@v/v1.0.0.zip";
+    for (const [more, status] of [
+      [{ GOPRIVATE: "example.com" }, 200],
+      [{ SLUICE_WORKERS: "1" }, 307],
+    ] as const) {
+      const sluice = await startSluiceProcess({ upstream: upstream.url, env: { ...env, ...more }, dataDir });
+      onTestFinished(async () => void (await sluice.stop()));
+      const answer = await fetch(new URL(path, sluice.url), { redirect: "manual" });
+      expect(answer.status).toBe(status);
+      await answer.arrayBuffer();
+      await sluice.stop();
+    }
+  });
+
   test("a bucket that is not there stops the start, and `config check --connect` says the same", async () => {
     env = { ...env, SLUICE_BUCKET_URL: "s3://no-such-bucket" };
     const sentence =
@@ -123,6 +177,11 @@ async function metric(sluice: RunningSluice, name: string): Promise<number> {
 async function outcomes(sluice: RunningSluice): Promise<readonly string[]> {
   const lines = (await metrics(sluice)).filter((line) => line.startsWith("sluice_fetches_total"));
   return lines.filter((line) => line.includes('outcome="ok"'));
+}
+
+async function redirects(sluice: RunningSluice): Promise<number> {
+  const answered = (await metrics(sluice)).filter((line) => line.includes('status="307"'));
+  return answered.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
 }
 
 async function untilSent(sluice: RunningSluice): Promise<void> {

@@ -98,6 +98,14 @@ export class S3Bucket {
     throw new Error(`asked for ${range}, it sent ${JSON.stringify(answer.ContentRange ?? "everything")}`);
   }
 
+  /** A URL that gives this object to whoever has it, for so long. */
+  async signedUrl(key: string, lifetimeSeconds: number): Promise<string> {
+    // Most have no use for it.
+    const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner");
+    const object = new GetObjectCommand({ Bucket: this.name, Key: key, ResponseContentType: "application/zip" });
+    return getSignedUrl(this.#client, object, { expiresIn: lifetimeSeconds });
+  }
+
   /** With `etag`, only the object that has it, where the store knows such conditions. */
   async delete(key: string, etag?: string): Promise<void> {
     const object = { Bucket: this.name, Key: key, ...(etag !== undefined && { IfMatch: etag }) };

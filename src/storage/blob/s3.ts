@@ -24,6 +24,8 @@ const uploadLifetimeMs = 24 * 3_600_000;
 export interface S3BlobStore extends BlobStore {
   /** Finds out whether it can be used; what a bucket that has no write-once, or refuses, fails with is an `isRefusal`. */
   prepare(): Promise<void>;
+  /** A URL that gives an object to whoever has it, for so long. Nobody is asked whether there is such an object. */
+  signedUrl(key: BlobKey, lifetimeSeconds: number): Promise<string>;
 }
 
 /**
@@ -74,6 +76,11 @@ class S3Store implements S3BlobStore {
       const abortBefore = new Date(this.#clock.now() - uploadLifetimeMs);
       await this.#writes.abortUploads(this.#objectKey(""), abortBefore);
     });
+  }
+
+  async signedUrl(key: BlobKey, lifetimeSeconds: number): Promise<string> {
+    checkKey(key);
+    return this.#attempt("sign a URL of", key, () => this.#bucket.signedUrl(this.#objectKey(key), lifetimeSeconds));
   }
 
   async stat(key: BlobKey): Promise<BlobStat | undefined> {
