@@ -1,6 +1,7 @@
 import { AggregatorRegistry } from "prom-client";
 import type { ProcessMetrics } from "./cluster/control.ts";
 import type { Metrics } from "./ops/metrics.ts";
+import type { ReloadOutcome } from "./server/operator-api.ts";
 
 /** For the process of a Sluice with `workers` that does everything but answer clients. */
 export interface EnginePlace {
@@ -10,6 +11,8 @@ export interface EnginePlace {
   readonly memoryShare: number;
   /** Of all other processes, as far as they answer. */
   readonly otherMetrics: () => Promise<readonly ProcessMetrics[]>;
+  /** Has the primary process read the configuration again. The fronts follow, one by one. */
+  readonly reload: () => Promise<ReloadOutcome>;
 }
 
 /** What `/metrics` shows: of all processes together, where there are several. */

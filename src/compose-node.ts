@@ -9,6 +9,7 @@ import { createProcessMessages } from "./fleet/process-messages.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
+import type { ReloadOutcome } from "./server/operator-api.ts";
 import type { OpenedStore } from "./storage/data-folder.ts";
 import type { PostgresDatabase } from "./storage/postgres/database.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
@@ -41,6 +42,8 @@ export interface Node {
   readonly hotBytes: number;
   readonly upkeep: UpkeepSeat;
   readonly healing: Healing;
+  /** Has the configuration read again. */
+  readonly reload: () => Promise<ReloadOutcome>;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -55,6 +58,7 @@ export interface Node {
 interface NodeAbout {
   /** Fetches under way. */
   readonly fetching: () => number;
+  readonly reload: () => Promise<ReloadOutcome>;
   /** Of all parts but the store. */
   readonly health: HealthOf;
   readonly engine: EnginePlace | undefined;
@@ -120,6 +124,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     hotBytes,
     upkeep,
     healing,
+    reload: about.reload,
     health,
     state: { isDraining: false, url: "" },
     async close() {

@@ -11,7 +11,7 @@ import type { Resolver } from "./core/resolve.ts";
 import type { Secret } from "./core/secret.ts";
 import { adminTokenFile, openAdminToken } from "./ops/admin-token.ts";
 import type { Log } from "./ops/log.ts";
-import type { NodeStatus, OperatorActions, PurgeOutcome } from "./server/operator-api.ts";
+import type { NodeStatus, OperatorActions, PurgeOutcome, ReloadOutcome } from "./server/operator-api.ts";
 
 interface OperatorParts {
   readonly resolver: Resolver;
@@ -21,6 +21,7 @@ interface OperatorParts {
   readonly log: Log;
   /** Forgets ready answers that can change, and tells how many. */
   readonly purgeReady: (isMeant: (key: BlobKey) => boolean) => number;
+  readonly reload: () => Promise<ReloadOutcome>;
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts" | "incidents">;
   readonly incidents: () => Incidents;
@@ -55,6 +56,7 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
       messages?.publish({ type: "offline", isOffline });
       return turn(isOffline, "operator");
     },
+    reload: parts.reload,
     status: async () => ({
       ...parts.about(),
       uptimeSeconds: Math.round(process.uptime()),

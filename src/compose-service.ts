@@ -96,6 +96,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     log,
     messages: fleet.messages,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
+    reload: node.reload,
     health: node.health,
     incidents: () => node.healing.incidents(),
     about: () => ({ version: node.version, chain: source.name, ...node.state }),

@@ -163,7 +163,12 @@ export async function withHeal<T>(
     log: { ...config.log, level: "silent" },
     store: { ...config.store, scrubIntervalMs: 0, maxSizeBytes: 0 },
   };
-  const node = await openNode(quiet, { fetching: () => 0, health: () => [], engine: undefined });
+  const node = await openNode(quiet, {
+    fetching: () => 0,
+    health: () => [],
+    engine: undefined,
+    reload: async () => ({ outcome: "refused", reason: "this Sluice does not serve" }),
+  });
   try {
     const service = await composeService(quiet, node);
     try {

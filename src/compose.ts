@@ -6,6 +6,7 @@ import { type Node, openNode } from "./compose-node.ts";
 import { listen, publicUrl } from "./compose-server.ts";
 import { composeService, type Service } from "./compose-service.ts";
 import type { RunningServer } from "./server/http-server.ts";
+import type { ReloadOutcome } from "./server/operator-api.ts";
 
 /** A Sluice that serves. */
 export interface RunningSluice {
@@ -15,7 +16,7 @@ export interface RunningSluice {
    * Another configuration counts from now on, as far as that takes no restart; requests under way end with the one before. When
    * it cannot be loaded or used, the one before stays. The log tells either. Never fails.
    */
-  reload(load: () => Promise<Config>): Promise<"applied" | "refused">;
+  reload(load: () => Promise<Config>): Promise<ReloadOutcome>;
   /** Stops accepting, lets running answers and fetches end within the configured limit, or this one, and closes everything. */
   stop(limitMs?: number): Promise<void>;
 }
@@ -23,11 +24,20 @@ export interface RunningSluice {
 /** At shutdown, for fetches whose clients are gone: what comes in by then is kept. */
 const settleMs = 5000;
 
+/** The whole of a Sluice in one process, or a part of it. */
+export type SluicePlace =
+  | {
+      /** Reads the configuration again, when an operator wants that. */
+      readonly readAgain: () => Promise<Config>;
+    }
+  | EnginePlace;
+
 /** Builds all parts from configuration and listens. Fails with `storage_failed`, `config_invalid` or Node's own listen error. */
-export async function startSluice(config: Config, engine?: EnginePlace): Promise<RunningSluice> {
+export async function startSluice(config: Config, place: SluicePlace): Promise<RunningSluice> {
   const services = new Set<Service>();
   const node = await openNode(config, {
-    engine,
+    engine: "readAgain" in place ? undefined : place,
+    reload: () => ("readAgain" in place ? sluice.reload(place.readAgain) : place.reload()),
     fetching: () => [...services].reduce((sum, { fetching }) => sum + fetching, 0),
     health: () => sluice.health(),
   });
@@ -79,7 +89,7 @@ class Sluice implements RunningSluice {
     else log.logger.info(facts, "the engine is ready");
   }
 
-  reload(load: () => Promise<Config>): Promise<"applied" | "refused"> {
+  reload(load: () => Promise<Config>): Promise<ReloadOutcome> {
     const turn = this.#reloads.then(() => this.#reload(load));
     this.#reloads = turn;
     return turn;
@@ -105,12 +115,15 @@ class Sluice implements RunningSluice {
     await this.#node.close();
   }
 
-  async #reload(load: () => Promise<Config>): Promise<"applied" | "refused"> {
-    if (this.#node.state.isDraining) return "refused";
+  async #reload(load: () => Promise<Config>): Promise<ReloadOutcome> {
+    if (this.#node.state.isDraining) return { outcome: "refused", reason: "this Sluice is shutting down" };
     const { events } = this.#node;
     const before = [...this.#services].at(-1);
+    let needRestart: readonly string[];
     try {
-      const { config, needRestart } = reloaded(this.#started, await load());
+      const next = reloaded(this.#started, await load());
+      const { config } = next;
+      ({ needRestart } = next);
       const service = await composeService(config, this.#node);
       this.#services.add(service);
       this.#server?.use(service.handlers);
@@ -122,10 +135,10 @@ class Sluice implements RunningSluice {
     } catch (error) {
       this.#refused = error instanceof Error ? error : new Error(String(error));
       events.emit({ type: "config_refused", error: this.#refused });
-      return "refused";
+      return { outcome: "refused", reason: this.#refused.message };
     }
     if (before !== undefined) this.#retire(before);
-    return "applied";
+    return { outcome: "applied", needRestart };
   }
 
   /** Nobody waits for it: a slow client may take minutes. */

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { type FromChild, type ProcessMetrics, type ToChild, toChildSchema } from "../cluster/control.ts";
 import type { Config } from "../config/index.ts";
 import { SluiceError } from "../core/errors.ts";
+import type { ReloadOutcome } from "../server/operator-api.ts";
 import { configInForce, loadSnapshot } from "./config-snapshot.ts";
 import { explainFailure } from "./failure.ts";
 
@@ -61,6 +62,18 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
       tell({ sluice: "want_metrics", id });
     });
 
+  const wantedReloads = new Map<number, (outcome: ReloadOutcome) => void>();
+  const reload = (): Promise<ReloadOutcome> =>
+    new Promise((resolve) => {
+      const id = (questions += 1);
+      wantedReloads.set(id, resolve);
+      tell({ sluice: "want_reload", id });
+    });
+  const reloaded = (outcome: ReloadOutcome, wantedBy = 0): void => {
+    wantedReloads.get(wantedBy)?.(outcome);
+    wantedReloads.delete(wantedBy);
+  };
+
   // Of an engine that was killed.
   rmSync(socketPath, { force: true });
   // A primary that was killed leaves it.
@@ -68,7 +81,7 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
     if (!process.connected) rmSync(dirname(socketPath), { recursive: true, force: true });
   });
   const config = ofEngine(configInForce(started, current));
-  const sluice = await startSluice(config, { socketPath, memoryShare: engineShare, otherMetrics });
+  const sluice = await startSluice(config, { socketPath, memoryShare: engineShare, otherMetrics, reload });
   tell({ sluice: "ready", port: 0 });
   return (order) => {
     switch (order.sluice) {
@@ -81,10 +94,15 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
       case "reload":
         void sluice
           .reload(async () => ofEngine(loadSnapshot(order.current).config))
-          .then((outcome) => tell({ sluice: "reloaded", outcome }));
+          .then((outcome) => {
+            tell({ sluice: "reloaded", outcome: outcome.outcome });
+            reloaded(outcome, order.wantedBy);
+          });
         return;
       case "refused":
-        void sluice.reload(() => Promise.reject(new SluiceError("config_invalid", order.reason)));
+        void sluice
+          .reload(() => Promise.reject(new SluiceError("config_invalid", order.reason)))
+          .then((outcome) => reloaded(outcome, order.wantedBy));
         return;
       case "stop":
         void sluice.stop(order.limitMs).then(() => process.exit(0));

@@ -2,7 +2,6 @@ import { isatty } from "node:tty";
 import type { ConfigSnapshot } from "../cluster/control.ts";
 import type { Config, LoadedConfig } from "../config/index.ts";
 import { systemClock } from "../core/clock.ts";
-import { isSluiceError } from "../core/errors.ts";
 import { banner } from "./banner.ts";
 import { firstSignal } from "./first-signal.ts";
 import { FileWatch } from "./watch-files.ts";
@@ -64,7 +63,7 @@ export async function serve(reader: ConfigReader): Promise<void> {
 async function serveAlone(config: Config, readAgain: () => Promise<Config>): Promise<Serving> {
   // Not at the top: the other commands answer without loading the server.
   const { startSluice } = await import("../compose.ts");
-  const sluice = await startSluice(config);
+  const sluice = await startSluice(config, { readAgain });
   return {
     url: sluice.url,
     reload: async () => void (await sluice.reload(readAgain)),
@@ -78,19 +77,7 @@ async function serveWithWorkers(
   readAgain: () => Promise<ConfigSnapshot>,
 ): Promise<Serving> {
   const { startWorkers } = await import("./workers.ts");
-  const workers = await startWorkers(config, started);
-  return {
-    url: workers.url,
-    async reload() {
-      try {
-        await workers.reload(await readAgain());
-      } catch (error) {
-        if (!isSluiceError(error)) throw error;
-        workers.refuse(error.message);
-      }
-    },
-    stop: () => workers.stop(),
-  };
+  return startWorkers(config, { started, readAgain });
 }
 
 /** SIGHUP, from the first moment on: before somebody listens, what it asks for is what happens anyway. */

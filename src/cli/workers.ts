@@ -20,10 +20,8 @@ import manifest from "../../package.json" with { type: "json" };
 
 export interface Workers {
   readonly url: string;
-  /** Fronts are replaced one by one; the engine changes in itself. Answers whether it counts now. */
-  reload(snapshot: ConfigSnapshot): Promise<boolean>;
-  /** A configuration that cannot even be read: for the log. */
-  refuse(reason: string): void;
+  /** Reads the configuration again. Fronts are replaced one by one; the engine changes in itself, and tells what came of it. Never fails. */
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,9 +36,15 @@ const metricsMs = 1500;
 /** On a busy machine. */
 const engineStartMs = 20_000;
 
+export interface ConfigTexts {
+  readonly started: ConfigSnapshot;
+  /** As it is by now. */
+  readonly readAgain: () => Promise<ConfigSnapshot>;
+}
+
 /** Starts the engine and then the fronts. Fails with `StartFailure` when one of them does not start. */
-export async function startWorkers(config: Config, started: ConfigSnapshot): Promise<Workers> {
-  const primary = new Primary(config, started);
+export async function startWorkers(config: Config, texts: ConfigTexts): Promise<Workers> {
+  const primary = new Primary(config, texts);
   try {
     await primary.start();
   } catch (error) {
@@ -54,6 +58,7 @@ export async function startWorkers(config: Config, started: ConfigSnapshot): Pro
 class Primary implements Workers {
   readonly #config: Config;
   readonly #started: ConfigSnapshot;
+  readonly #readAgain: () => Promise<ConfigSnapshot>;
   readonly #folder = mkdtempSync(join(tmpdir(), "sluice-engine-"));
   readonly #hub = createMessageHub();
   readonly #log: Log;
@@ -63,10 +68,11 @@ class Primary implements Workers {
   readonly #fronts: readonly Keeper[];
   #current: ConfigSnapshot;
   #port = 0;
-  #reloads: Promise<unknown> = Promise.resolve();
+  #reloads: Promise<void> = Promise.resolve();
 
-  constructor(config: Config, started: ConfigSnapshot) {
+  constructor(config: Config, { started, readAgain }: ConfigTexts) {
     this.#config = config;
+    this.#readAgain = readAgain;
     this.#started = started;
     this.#current = started;
     this.#log = createLog({ ...config.log, isShared: true });
@@ -100,14 +106,10 @@ class Primary implements Workers {
     );
   }
 
-  reload(snapshot: ConfigSnapshot): Promise<boolean> {
-    const turn = this.#reloads.then(() => this.#reload(snapshot));
+  reload(wantedBy?: number): Promise<void> {
+    const turn = this.#reloads.then(() => this.#reload(wantedBy));
     this.#reloads = turn.catch(() => undefined);
     return turn;
-  }
-
-  refuse(reason: string): void {
-    void this.#engine.up(engineStartMs).then((engine) => engine?.send({ sluice: "refused", reason }));
   }
 
   async stop(): Promise<void> {
@@ -119,12 +121,19 @@ class Primary implements Workers {
     this.#log.close();
   }
 
-  async #reload(snapshot: ConfigSnapshot): Promise<boolean> {
+  async #reload(wantedBy: number | undefined): Promise<void> {
     const engine = await this.#engine.up(engineStartMs);
+    let snapshot: ConfigSnapshot;
+    try {
+      snapshot = await this.#readAgain();
+    } catch (error) {
+      engine?.send({ sluice: "refused", reason: error instanceof Error ? error.message : String(error), wantedBy });
+      return;
+    }
     // One that does not start may do so with this one.
     if (engine === undefined) {
       this.#current = snapshot;
-      return true;
+      return;
     }
     const outcome = Promise.withResolvers<"applied" | "refused">();
     const end = engine.on((message) => {
@@ -132,13 +141,12 @@ class Primary implements Workers {
     });
     // The next one starts with the configuration before.
     void engine.ended.then(() => outcome.resolve("refused"));
-    engine.send({ sluice: "reload", current: snapshot });
+    engine.send({ sluice: "reload", current: snapshot, wantedBy });
     const isRefused = (await outcome.promise) === "refused";
     end();
-    if (isRefused) return false;
+    if (isRefused) return;
     this.#current = snapshot;
     for (const front of this.#fronts) await this.#replaceFront(front);
-    return true;
   }
 
   async #replaceFront(front: Keeper): Promise<void> {
@@ -162,6 +170,7 @@ class Primary implements Workers {
       onUp: (child) => {
         child.on((message) => {
           if (message.sluice === "stop_wanted") void this.#replace(role, keeper);
+          if (message.sluice === "want_reload") void this.reload(message.id);
           if (message.sluice === "want_metrics") void this.#collectMetrics(child, message.id);
         });
         if (role === "engine" && this.#port !== 0) child.send({ sluice: "url", url: this.url });

@@ -27,9 +27,9 @@ export const toChildSchema = z.discriminatedUnion("sluice", [
     socketPath: z.string(),
     fronts: z.number(),
   }),
-  z.object({ sluice: z.literal("reload"), current: snapshotSchema }),
+  z.object({ sluice: z.literal("reload"), current: snapshotSchema, wantedBy: z.number().optional() }),
   /** What the operator wrote cannot be used: to be told in the log. */
-  z.object({ sluice: z.literal("refused"), reason: z.string() }),
+  z.object({ sluice: z.literal("refused"), reason: z.string(), wantedBy: z.number().optional() }),
   z.object({ sluice: z.literal("url"), url: z.string() }),
   z.object({ sluice: z.literal("stop"), limitMs: z.number(), lingerMs: z.number() }),
   z.object({ sluice: z.literal("ping") }),
@@ -47,5 +47,7 @@ export const fromChildSchema = z.discriminatedUnion("sluice", [
   z.object({ sluice: z.literal("pong") }),
   z.object({ sluice: z.literal("metrics"), id: z.number(), metrics: metricsSchema }),
   z.object({ sluice: z.literal("want_metrics"), id: z.number() }),
+  /** An operator wants the configuration read again. What comes of it is the order with this ID. */
+  z.object({ sluice: z.literal("want_reload"), id: z.number() }),
 ]);
 export type FromChild = z.infer<typeof fromChildSchema>;

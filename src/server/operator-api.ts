@@ -14,6 +14,8 @@ export interface OperatorActions {
   purge(selection: PurgeSelection): Promise<PurgeOutcome>;
   /** Answers whether that changed anything. */
   turnOffline(isOffline: boolean): boolean;
+  /** Has the configuration read again. */
+  reload(): Promise<ReloadOutcome>;
   status(): Promise<NodeStatus>;
 }
 
@@ -27,6 +29,15 @@ export interface PurgeOutcome {
   /** So many stored lists and answers to queries count as old now. */
   readonly records: number;
 }
+
+export type ReloadOutcome =
+  | {
+      readonly outcome: "applied";
+      /** Settings, as `section.key`, that were changed but keep their old value until the next start. */
+      readonly needRestart: readonly string[];
+    }
+  /** The configuration before still counts. */
+  | { readonly outcome: "refused"; readonly reason: string };
 
 export interface NodeStatus {
   readonly version: string;
@@ -50,7 +61,7 @@ export interface OperatorApiOptions {
 }
 
 const maxBodyBytes = 64 * 1024;
-const routes = "POST /-/purge, POST /-/offline and GET /-/status";
+const routes = "POST /-/purge, POST /-/offline, POST /-/reload and GET /-/status";
 
 /** The API below `/-/`, in JSON. An error is `{"error": {"code", "message"}}`. */
 export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono {
@@ -75,6 +86,10 @@ export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono 
     const { offline } = fieldsOf(await readJson(context), { offline: "flag" });
     if (offline === undefined) throw new SluiceError("bad_request", 'offline is missing; write {"offline": true}');
     return context.json({ isOffline: offline, hasChanged: actions.turnOffline(offline) });
+  });
+  api.post("/reload", async (context) => {
+    fieldsOf(await readJson(context), {});
+    return context.json(await actions.reload());
   });
   api.get("/status", async (context) => context.json(await actions.status()));
   api.all("*", ({ req }) => {

@@ -15,11 +15,12 @@ export function fieldsOf<const Kinds extends Readonly<Record<string, keyof Value
   kinds: Kinds,
 ): Fields<Kinds> {
   const names = Object.keys(kinds);
+  const known = names.length === 0 ? "there are none" : `the fields are ${names.join(", ")}`;
   if (typeof body !== "object" || body === null || Array.isArray(body))
-    throw bad(`the body is no JSON object; its fields are ${names.join(", ")}`);
+    throw bad(`the body is no JSON object; ${known}`);
   for (const [name, value] of Object.entries(body)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
-    if (kind === undefined) throw bad(`there is no field ${JSON.stringify(name)}; the fields are ${names.join(", ")}`);
+    if (kind === undefined) throw bad(`there is no field ${JSON.stringify(name)}; ${known}`);
     if (kind === "flag" && typeof value !== "boolean") throw bad(`${name} is not a yes or no; write true or false`);
     if (kind === "text" && typeof value !== "string") throw bad(`${name} is not text; write it in quotes`);
   }

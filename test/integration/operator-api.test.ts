@@ -172,6 +172,14 @@ describe("the offline switch", () => {
   });
 });
 
+test("a reload has no fields", async () => {
+  expect(await post("/-/reload", {})).toStrictEqual({ status: 200, answer: { outcome: "applied", needRestart: [] } });
+  expect(await post("/-/reload", { now: true })).toMatchObject({
+    status: 400,
+    answer: { error: { message: 'there is no field "now"; there are none' } },
+  });
+});
+
 describe("whoever asks", () => {
   test.each([undefined, "", "Bearer", "Bearer wrong", "Basic eDp5"])("with %j is nobody", async (authorization) => {
     for (const [method, path] of [

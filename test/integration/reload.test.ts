@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { runCli } from "../support/cli.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
@@ -78,6 +79,29 @@ test("what takes a restart is told by its name and keeps its value", async () =>
   expect(sluice.output()).toContain('"needRestart":["store.memory"]');
   expect((await fetch(`${sluice.url}/example.com/leaf/@v/v1.0.0.info`)).status).toBe(200);
   expect(second.requestsFor(/\.info$/)).toHaveLength(1);
+});
+
+test("an operator may ask for it, and is told what came of it", async () => {
+  const sluice = await startSluice(chainOf(first));
+  const reload = (): ReturnType<typeof runCli> =>
+    runCli(["reload", "--url", sluice.url], { cwd: sluice.dataDir, env: { SLUICE_DATA_DIR: sluice.dataDir } });
+  writeFileSync(file, `${chainOf(second)}[store]\nmemory = "1MiB"\n`);
+  expect(await reload()).toStrictEqual({
+    code: 0,
+    stdout:
+      "The configuration was read again and counts now.\nChanged, but as they were until the next start: store.memory.\n",
+    stderr: "",
+  });
+  await fetch(`${sluice.url}/example.com/leaf/@v/v1.0.0.info`);
+  expect(second.requestsFor(/\.info$/)).toHaveLength(1);
+
+  writeFileSync(file, "[upstream]\nchian = 'off'\n");
+  const refusal = await reload();
+  expect(refusal).toMatchObject({ code: 2, stdout: "" });
+  expect(refusal.stderr).toMatch(
+    /the configuration is refused, and the one before still counts: .*did you mean chain\?/s,
+  );
+  expect((await fetch(`${sluice.url}/example.com/leaf/@v/v1.0.0.zip`)).status).toBe(200);
 });
 
 test("with watch_config the file need only change", async () => {

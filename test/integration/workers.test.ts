@@ -240,6 +240,12 @@ describe("processes that end", () => {
   });
 });
 
+async function reload(): Promise<unknown> {
+  const token = (await readFile(join(sluice.dataDir, "admin.token"), "utf8")).trim();
+  const headers = { authorization: `Bearer ${token}` };
+  return (await fetch(`${sluice.url}/-/reload`, { method: "POST", headers })).json();
+}
+
 test("another configuration counts in all processes, without a lost request; a wrong one in none", async () => {
   const second = await startFixtureUpstream();
   onTestFinished(() => second.close());
@@ -249,9 +255,12 @@ test("another configuration counts in all processes, without a lost request; a w
   writeFileSync(configFile, configOf("[server]\nlisen = 1\n"));
   process.kill(sluice.pid, "SIGHUP");
   await sluice.saw(/"event":"config_refused","error":"[^"]*\[server\] has no lisen/);
-  writeFileSync(configFile, `[upstream]\nchain = "${second.url}"\n`);
-  process.kill(sluice.pid, "SIGHUP");
-  await sluice.saw(/"event":"config_reloaded"/);
+  expect(await reload()).toMatchObject({
+    outcome: "refused",
+    reason: expect.stringContaining("[server] has no lisen"),
+  });
+  writeFileSync(configFile, `[upstream]\nchain = "${second.url}"\n[store]\nmemory = "1MiB"\n`);
+  expect(await reload()).toStrictEqual({ outcome: "applied", needRestart: ["store.memory"] });
   await vi.waitUntil(() => fronts.every((pid) => !isAlive(pid)) && processes("front").length === 2, patience);
 
   expect(await clients.end()).toStrictEqual([]);

@@ -37,6 +37,14 @@ export function addOperatorCommands(program: Command): void {
       process.stdout.write(await turnOffline(state === "on", placeOf(flags, command)));
     });
 
+  addPlaceOptions(program.command("reload"))
+    .description("Have a Sluice that runs read its configuration again, as on SIGHUP, and show what came of it.")
+    .addHelpText("after", reloadHelp)
+    .action(async (flags: PlaceFlags, command: Command) => {
+      const { reload } = await import("./reload.ts");
+      process.stdout.write(await reload(placeOf(flags, command)));
+    });
+
   addPlaceOptions(program.command("status"))
     .description("Show how a Sluice that runs is, with all its parts.")
     .option("--json", "as the API says it, for machines", false)
@@ -71,6 +79,9 @@ Examples:
   $ sluice purge --pattern 'corp.example/*'
 
 The token is what [admin] of the configuration says, or SLUICE_ADMIN_TOKEN; else admin.token of the data folder.`;
+
+const reloadHelp = `
+Exit codes: 0 it counts, 2 it is refused (the one before still counts) or Sluice could not be asked; then stderr says why.`;
 
 const statusHelp = `
 Exit codes: 0 it serves, 2 it should get no traffic, or could not be asked; then stderr says why.`;
