@@ -74,6 +74,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     leases: fleet.leases,
     messages: fleet.messages,
     confirmStored: config.sumdb.verify === "required",
+    completeVersions: true,
     onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
     load,

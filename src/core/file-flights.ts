@@ -102,6 +102,11 @@ export class FileFlights {
     return this.#join(request, client).landed;
   }
 
+  /** Resolves when nothing fetches it, whatever became of it. */
+  async settledOf(request: FileRequest): Promise<void> {
+    await this.#flights.get(blobKey(request))?.landed.catch(() => undefined);
+  }
+
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#flights.values()].map((flight) => flight.landed));
   }

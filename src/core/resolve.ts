@@ -28,6 +28,8 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly offline?: OfflineSwitch | undefined;
   /** How long a client waits for a fetch that others, or it, started. The fetch itself goes on. */
   readonly clientWaitMs: number;
+  /** With a zip that was fetched, its `.mod` and `.info` are fetched behind it, where they are not stored. */
+  readonly completeVersions?: boolean | undefined;
   /** Told of each zip that is answered, but not of those that are answered again from the server's memory. */
   readonly onZip?: ((request: { readonly modulePath: ModulePath; readonly version: Version }) => void) | undefined;
 }
@@ -153,9 +155,31 @@ export class Resolver {
       if (isFile(request)) throw offlineError(blobKey(request));
       return this.#answerOffline(request);
     }
-    return this.#knowing(request, () =>
-      isFile(request) ? this.#files.fetch(request, client) : this.#records.fetch(request, client),
-    );
+    if (isFile(request)) {
+      const answer = await this.#knowing(request, () => this.#files.fetch(request, client));
+      if (request.kind === "zip" && this.#options.completeVersions === true) void this.#complete(request, client);
+      return answer;
+    }
+    return this.#knowing(request, () => this.#records.fetch(request, client));
+  }
+
+  /**
+   * What is built with is wanted whole one day, perhaps when no source answers any more: `go get` asks for no `.info` of what others
+   * require, and `go mod download` does. Never fails; what a fetch failed with is told by its event.
+   */
+  async #complete({ modulePath, version }: FileRequest, client: string): Promise<void> {
+    const { store } = this.#options;
+    for (const kind of ["mod", "info"] as const) {
+      const request = { kind, modulePath, version };
+      try {
+        // Not beside the zip: somebody waits for that.
+        await this.#files.settledOf({ kind: "zip", modulePath, version });
+        if (await store.isKnown(request)) continue;
+        await this.#knowing(request, () => this.#files.land(request, client));
+      } catch {
+        continue;
+      }
+    }
   }
 
   /** Where only what is confirmed is served, what is stored is no exception. */

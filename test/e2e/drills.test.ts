@@ -199,3 +199,18 @@ describe.skipIf(lacksMount())("a disk that takes nothing", () => {
     expect(existsSync(join(disk.path, "modules/example.com/versioned/@v/v1.0.0.mod"))).toBe(true);
   });
 });
+
+describe("an upstream that dies after a build", () => {
+  test("what the build had is there as a whole, though it asked for no .info", async () => {
+    const sluice = await start();
+    const version = "example.com/leaf/@v/v1.2.0";
+    expect((await ask(sluice.url, `/${version}.zip`)).status).toBe(200);
+    await upstream.arrived(`${version}.mod`);
+    await upstream.arrived(`${version}.info`);
+    for (const kind of ["mod", "info", "zip"]) {
+      const stored = { headers: { "disable-module-fetch": "true" } };
+      await expect.poll(async () => (await ask(sluice.url, `/${version}.${kind}`, stored)).status).toBe(200);
+      expect(upstream.requestsFor(`${version}.${kind}`)).toHaveLength(1);
+    }
+  });
+});

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { runCli } from "../support/cli.ts";
 import { lacks } from "../support/needs.ts";
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));
@@ -47,9 +48,9 @@ describe("docs/deployment.md", () => {
 
   test.skipIf(lacks("haproxy", ["-v"]))("HAProxy takes the backend of Consul's nodes in place of its own", async () => {
     const shipped = await readFile(path.join(repository, "deploy/haproxy.cfg"), "utf8");
-    const front = shipped.slice(0, shipped.indexOf("backend sluice"));
+    const front = shipped.slice(0, shipped.indexOf("\nbackend sluice"));
     const file = await fileWith(`${front}\n${await blockOf("deployment.md", "haproxy")}`);
-    expect(await run("haproxy", ["-c", "-q", "-f", file])).toEqual({ code: 0, output: "" });
+    expect((await run("haproxy", ["-c", "-f", file])).output).toContain("Configuration file is valid");
   });
 });
 
@@ -71,5 +72,23 @@ describe("deploy/", () => {
     expect(unset.output).toMatch(/SLUICE_S3_SECRET.*put it into deploy\/\.env/);
     const set = await run("docker-compose", args, { SLUICE_S3_SECRET: "one", SLUICE_DATABASE_PASSWORD: "two" });
     expect(set).toEqual({ code: 0, output: "" });
+  });
+
+  test("Sluice takes all settings of the Compose file", async () => {
+    const compose = await readFile(path.join(repository, "deploy/compose.yaml"), "utf8");
+    const node = compose.slice(compose.indexOf("environment: &settings"), compose.indexOf("volumes: [sluice-1"));
+    const lines = [...node.matchAll(/^ +([A-Z][A-Z0-9_]+): (?:&\S+ )?(.+)$/gm)];
+    const env = Object.fromEntries(
+      lines.map(([, name = "", value = ""]) => [name, value.replace(/^\$\{.*/, "secret")]),
+    );
+    expect(Object.keys(env)).toEqual(
+      expect.arrayContaining(["SLUICE_BUCKET_URL", "SLUICE_DATABASE_URL", "PGPASSWORD"]),
+    );
+    const { code, stdout, stderr } = await runCli(["config", "print"], { cwd: repository, env });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const [name, value] of Object.entries(env)) {
+      if (name.startsWith("SLUICE_") && !/_(ENV|URL|PROXIES)$/.test(name)) expect(stdout).toContain(value);
+    }
+    expect(stdout).toContain("env SLUICE_DATABASE_URL");
   });
 });
