@@ -86,9 +86,7 @@ describe("deploy/", () => {
     );
     const { code, stdout, stderr } = await runCli(["config", "print"], { cwd: repository, env });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    for (const [name, value] of Object.entries(env)) {
-      if (name.startsWith("SLUICE_") && !/_(ENV|URL|PROXIES)$/.test(name)) expect(stdout).toContain(value);
-    }
+    expect(stdout).toContain(`endpoint = "${env["SLUICE_BUCKET_ENDPOINT"]}"`);
     expect(stdout).toContain("env SLUICE_DATABASE_URL");
   });
 });
