@@ -194,7 +194,17 @@ function bucketHealth({ name }: BlobStore, guard: BucketGuard): PartHealth {
   };
 }
 
-function outboxHealth(outbox: Outbox, bucketId: string, now: number): PartHealth {
+/** An outbox that cannot be read is no reason to get no traffic. */
+export function outboxHealth(outbox: Outbox, bucketId: string, now: number): PartHealth {
+  try {
+    return readOutboxHealth(outbox, bucketId, now);
+  } catch (error) {
+    if (!isSluiceError(error, "storage_failed")) throw error;
+    return { part: "outbox", state: "down", detail: error.message, isNeeded: false };
+  }
+}
+
+function readOutboxHealth(outbox: Outbox, bucketId: string, now: number): PartHealth {
   const { waiting } = outbox;
   const waitsMs = waiting === 0 ? 0 : now - (outbox.oldestAt() ?? now);
   const left =

@@ -7,6 +7,7 @@ import { attempt } from "./failures.ts";
 import { isFileRequest, requestOf, zipHashKey } from "./layout.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Uploader } from "./outbox-uploader.ts";
+import { storageError } from "./storage-error.ts";
 
 export interface EvictionOptions {
   readonly disk: DiskBlobStore;
@@ -118,7 +119,9 @@ export class Eviction {
     const bytes = this.#bytes ?? 0;
     if (maxBytes > 0 && bytes > maxBytes) return { reason: "quota", bytes: bytes - maxBytes * (1 - slack) };
     this.#spaceCheckedAt = clock.now();
-    const { bavail, blocks, bsize } = await statfs(dataDir);
+    const { bavail, blocks, bsize } = await statfs(dataDir).catch((error: unknown) => {
+      throw storageError("read the free space of", dataDir, error);
+    });
     const low = Math.min(lowSpaceBytes, (blocks * bsize) / 20);
     return bavail * bsize < low ? { reason: "space", bytes: 2 * low - bavail * bsize } : undefined;
   }

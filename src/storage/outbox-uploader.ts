@@ -109,9 +109,10 @@ export class Uploader {
         else await this.#uploadAll(due);
       } catch (error) {
         if (signal.aborted) return;
-        // The outbox itself cannot be read or written.
-        await attempt(events, disk.name, () => Promise.reject(error));
-        await this.#rest();
+        // The outbox itself cannot be read or written, and does not say either when something is due.
+        const cause = error instanceof Error ? error : new Error(String(error));
+        events.emit({ type: "store_failed", store: disk.name, operation: "read the outbox", error: cause });
+        await this.#sleep(idleMs);
       }
     }
   }
@@ -132,7 +133,11 @@ export class Uploader {
   async #rest(): Promise<void> {
     const { clock, outbox } = this.#options;
     const nextDueAt = outbox.nextDueAt() ?? Number.POSITIVE_INFINITY;
-    const ms = Math.min(Math.max(nextDueAt - clock.now(), 1), idleMs);
+    await this.#sleep(Math.min(Math.max(nextDueAt - clock.now(), 1), idleMs));
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const { clock } = this.#options;
     this.#nap = new AbortController();
     await clock.sleep(ms, AbortSignal.any([this.#nap.signal, this.#closing.signal])).catch(() => undefined);
   }

@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
 import { recordEvents, type RecordedEvents } from "../../test/support/recorded-events.ts";
+import { outboxHealth } from "./bucket-tier.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
 
 describe("an outbox", () => {
@@ -67,6 +68,15 @@ describe("an outbox", () => {
     outbox.hurry();
     expect(outbox.due(9).map(({ key }) => key)).toEqual(["a", "b"]);
     outbox.close();
+  });
+
+  it("that cannot be read says so of its health, which fails nobody", async () => {
+    const outbox = await open();
+    expect(outboxHealth(outbox, "bucket", clock.now())).toMatchObject({ part: "outbox", state: "ok" });
+    outbox.close();
+    const health = outboxHealth(outbox, "bucket", clock.now());
+    expect(health).toMatchObject({ part: "outbox", state: "down", isNeeded: false });
+    expect(health.detail).toContain(file);
   });
 
   it("that is corrupt is set aside, and the folder counts as not looked through", async () => {
