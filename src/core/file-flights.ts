@@ -222,7 +222,9 @@ export class FileFlights {
       });
       // Kept before the last block goes out, so that whoever has the whole file finds it stored.
       const file = await this.#keep(request, content, facts);
-      spool.finish();
+      // Who follows would have another content than everybody after. The same, packed in another way, is the same to go.
+      if (file.h1 === facts.h1) spool.finish();
+      else spool.fail(takenMeanwhile(key));
       return file;
     } catch (error) {
       if (isSluiceError(error, "storage_failed") && isVerified) spool.finish();
@@ -292,6 +294,10 @@ export class FileFlights {
       return memoryFile(blobKey(request), content.bytes, facts);
     }
   }
+}
+
+function takenMeanwhile(key: string): SluiceError {
+  return new SluiceError("integrity", `${key}: another one was kept meanwhile, and is the one that counts: ask again`);
 }
 
 function answerLive({ spool, source, size }: LiveBody): Answer {

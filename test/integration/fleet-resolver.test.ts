@@ -10,7 +10,7 @@ import { createMessageHub } from "../../src/fleet/message-hub.ts";
 import { parseRequest } from "../../src/protocol/goproxy/index.ts";
 import { openDataFolder } from "../../src/storage/data-folder.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
-import { fixtureFiles } from "../support/fixture-modules.ts";
+import { buildZip, fixtureFiles } from "../support/fixture-modules.ts";
 import { createLocalLeases } from "../support/local-leases.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createScriptedSource, type ScriptedSource } from "../support/scripted-source.ts";
@@ -72,6 +72,23 @@ describe("nodes that share a store", () => {
     thinking.resolve(bytes);
     expect(await Promise.all([first, second])).toEqual([Buffer.from(bytes), Buffer.from(bytes)]);
     expect(other.source.asked).toEqual([]);
+  });
+
+  test("a zip that another node had first with another content does not end as a whole file", async () => {
+    const [one, other] = [await open({ streamFromBytes: 64, leases: undefined }), await open({ leases: undefined })];
+    const key = `${leaf}v1.0.0.zip`;
+    const theirs = Buffer.from(fixtureFiles().get(key) ?? []);
+    const name = "example.com/leaf@v1.0.0/leaf.go";
+    const ours = buildZip({ [name]: `package leaf\n\nvar moved = "${"a tag ".repeat(100)}"\n` });
+    const thinking = Promise.withResolvers<Uint8Array>();
+    one.source.answers.set(key, thinking.promise);
+    other.source.answers.set(key, theirs);
+    const first = read(one, key);
+    await expect.poll(() => one.source.asked).toEqual([key]);
+    expect(await read(other, key)).toEqual(theirs);
+    thinking.resolve(ours);
+    await expect(first).rejects.toMatchObject({ code: "integrity", message: expect.stringContaining("ask again") });
+    expect(await read(one, key)).toEqual(theirs);
   });
 
   test("a node whose source works answers while another's does not", async () => {
