@@ -39,6 +39,22 @@ it("does not know whether a bucket has what it could not be asked for, whatever 
   await blobs.close();
 });
 
+it("lists what is on the disk while the bucket cannot be asked", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const bucket: BlobStore = await bucketFolder(folder);
+  const { blobs, disk } = await openDiskCache({ folder, events: recordEvents(), clock: systemClock }, bucket);
+  const [here, there] = ["example.com/a/@v/list", "example.com/b/@v/list"] as const;
+  await disk.replace(here, Buffer.from("v1.0.0\n"));
+  await bucket.replace(there, Buffer.from("v1.0.0\n"));
+  expect(await Array.fromAsync(blobs.list(""))).toEqual([here, there]);
+  vi.spyOn(bucket, "list").mockImplementation(() => failingList());
+  for (const prefix of ["", "example.com/a/@v", "example.com/a"]) {
+    expect(await Array.fromAsync(blobs.list(prefix))).toEqual([here]);
+  }
+  await blobs.close();
+});
+
 describe("what the uploader looks at just before it stands on the disk", () => {
   let folder: string;
   let bucket: BlobStore;
@@ -84,3 +100,8 @@ describe("what the uploader looks at just before it stands on the disk", () => {
     expect(String(await readKey(bucket, key))).toBe("v1.0.0\nv1.1.0\n");
   });
 });
+
+// eslint-disable-next-line require-yield
+async function* failingList(): AsyncGenerator<never> {
+  throw new SluiceError("storage_failed", "it is down");
+}

@@ -145,7 +145,7 @@ class DiskCache implements DiskCacheStore {
       yield key;
     }
     const isVersions = prefix.endsWith("/@v");
-    for await (const key of isVersions ? await this.#versions(prefix) : this.#options.bucket.list(prefix)) {
+    for await (const key of isVersions ? await this.#versions(prefix) : this.#inBucket(prefix)) {
       if (!seen.has(key)) yield key;
     }
   }
@@ -290,6 +290,16 @@ class DiskCache implements DiskCacheStore {
       if (theirs === undefined || (await sha256OfStream(theirs.stream())) !== sha256) return;
       await bucket.setAside(key, theirs.revision);
     });
+  }
+
+  /** As long as it answers. */
+  async *#inBucket(prefix: string): AsyncGenerator<BlobKey> {
+    const keys = this.#options.bucket.list(prefix)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await this.#ask(() => keys.next());
+      if (next === undefined || next.done === true) return;
+      yield next.value;
+    }
   }
 
   async #versions(prefix: string): Promise<readonly BlobKey[]> {
