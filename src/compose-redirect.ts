@@ -11,8 +11,8 @@ export function composeRedirect(config: Config, { signedUrl }: Pick<OpenedStore,
   if (minBytes === undefined || signedUrl === undefined) return undefined;
   const patterns = [upstream.private, privateModules.patterns].filter((list) => list !== "");
   const rules = createPrivateRules(patterns.join(","));
-  return (request, { cache, size }) => {
-    if (cache !== "hit" || size === undefined || !isRedirected(config, { request, size })) return undefined;
+  return (request, { size }) => {
+    if (size === undefined || !isRedirected(config, { request, size })) return undefined;
     return rules.matches(request.modulePath) ? undefined : () => signedUrl({ key: blobKey(request), size });
   };
 }

@@ -43,7 +43,7 @@ export interface Reply {
   readonly contentType: string;
   /** Where the store has it. */
   readonly key?: BlobKey;
-  /** Where a client may get all of it instead, for a short time. */
+  /** Where a client may get all of it instead, for a short time, once it is stored. */
   readonly elsewhere?: (() => Promise<string | undefined>) | undefined;
 }
 
@@ -128,7 +128,7 @@ class Exchange {
       headers["Content-Range"] = `bytes ${part.start}-${part.end - 1}/${answer.size}`;
       headers["Content-Length"] = String(part.end - part.start);
     }
-    if (this.#request.method === "GET" && range === undefined) {
+    if (this.#request.method === "GET" && range === undefined && answer.cache === "hit") {
       const location = await reply.elsewhere?.();
       if (location !== undefined) return this.#redirect(location, answer);
     }
@@ -246,8 +246,9 @@ class Exchange {
   }
 
   /** The next plain request for this URL is answered before it comes here. */
-  #remember({ answer, key }: Reply, headers: Record<string, string>): void {
+  #remember({ answer, key, elsewhere }: Reply, headers: Record<string, string>): void {
     const { bytes } = answer;
+    if (elsewhere !== undefined) return;
     if (bytes === undefined || bytes.length > hotLimitBytes || answer.sha256 === undefined || answer.freshForMs <= 0)
       return;
     const { "X-Request-Id": _, "Cache-Control": cacheControl, ...rest } = headers;

@@ -8,6 +8,7 @@ import { fixtureConsumer } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { createGoMachine, type GoMachine } from "../support/go.ts";
 import { lacks } from "../support/needs.ts";
+import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
@@ -97,6 +98,16 @@ describe.skipIf(lacks("go", ["version"]) || lacksS3Server(minio))("the real go c
     server.pause();
     onTestFinished(() => server.resume());
     await build(sluice, { tidy: false });
+  });
+
+  test("a zip that was sent from memory once is redirected from then on", async () => {
+    env = { ...env, SLUICE_BUCKET_REDIRECT_FROM: "1B" };
+    const sluice = await start(upstream.url);
+    // With few headers, as go: others are not answered from memory.
+    const zip = (): Promise<RawAnswer> => ask(sluice.url, "/example.com/leaf/@v/v1.2.0.zip");
+    expect(await zip()).toMatchObject({ status: 200, broken: false });
+    await untilSent(sluice);
+    expect((await zip()).status).toBe(307);
   });
 
   test("private zips are not redirected, and several workers redirect the others", async () => {
