@@ -4,8 +4,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { vi } from "vitest";
 import { closedPort } from "./loopback.ts";
+import { waitFor } from "./wait-for.ts";
 
 const deploy = fileURLToPath(new URL("../../deploy/", import.meta.url));
 
@@ -91,7 +91,7 @@ async function start(
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await vi.waitFor(
+    await waitFor(
       async () => {
         if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${said}`);
         const answer = await fetch(`${url}/healthz`);

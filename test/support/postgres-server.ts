@@ -6,7 +6,7 @@ import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import postgres from "postgres";
-import { expect, onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { PostgresDatabase, type PostgresOptions } from "../../src/storage/postgres/database.ts";
@@ -14,6 +14,7 @@ import type { KeyPair } from "./certificates.ts";
 import { closedPort } from "./loopback.ts";
 import { lacks } from "./needs.ts";
 import { type RecordedEvents, recordEvents } from "./recorded-events.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A real PostgreSQL on loopback, of one test file. */
 export interface PostgresServer {
@@ -76,7 +77,12 @@ export async function startPostgresServer({ tls }: { readonly tls?: KeyPair } = 
     const processes = signalAll(child.pid, "SIGKILL");
     await ended;
     // A new server refuses data that a process of an old one still has open.
-    await vi.waitFor(() => expect(processes.filter(isRunning)).toEqual([]), { timeout: 20_000 });
+    await waitFor(
+      () => {
+        if (processes.some(isRunning)) throw new Error("some of its processes still run");
+      },
+      { timeout: 20_000 },
+    );
   };
   const startAgain = async (): Promise<void> => {
     const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", "", "-c", "max_connections=60", ...settings];
@@ -138,7 +144,7 @@ function connect(url: string): postgres.Sql {
 }
 
 async function answers(url: string, child: ChildProcess): Promise<void> {
-  await vi.waitFor(
+  await waitFor(
     async () => {
       if (child.exitCode !== null) throw new Error(`postgres ended with ${child.exitCode}`);
       const sql = connect(url);

@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { BucketAlreadyOwnedByYou, CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { vi } from "vitest";
 import { createSdkHandler, type SdkHandler } from "../../src/net/sdk-handler.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { closedPort } from "./loopback.ts";
 import type { S3Program } from "./s3-programs.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A real S3 server on loopback with one empty bucket. */
 export interface S3Server {
@@ -109,7 +109,7 @@ function start(
 async function ensureBucket(options: ReturnType<S3Server["options"]>, child: ChildProcess): Promise<void> {
   const client = new S3Client({ ...options, forcePathStyle: true, maxAttempts: 1 });
   try {
-    await vi.waitFor(
+    await waitFor(
       async () => {
         if (child.exitCode !== null) throw new Error(`the S3 server ended with ${child.exitCode}`);
         try {
