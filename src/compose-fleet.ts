@@ -92,6 +92,7 @@ function openLink(
     prefix,
     clock: systemClock,
     events,
+    refusal: network.faults && (() => network.faults?.refusal("redis-down")),
   });
 }
 

@@ -3,6 +3,7 @@ import type { Config } from "./config/index.ts";
 import type { SharedDatabase } from "./config/database.ts";
 import { systemClock } from "./core/clock.ts";
 import { isSluiceError } from "./core/errors.ts";
+import type { FaultBoard } from "./core/faults.ts";
 import type { HealthOf } from "./core/health.ts";
 import type { Events } from "./core/ports.ts";
 import { loadTrust } from "./net/trust.ts";
@@ -29,13 +30,18 @@ export interface NodeDatabase {
  */
 export async function composeDatabase(
   settings: SharedDatabase,
-  { dataDir, events }: Pick<Config["store"], "dataDir"> & { readonly events: Events },
+  {
+    dataDir,
+    events,
+    faults,
+  }: Pick<Config["store"], "dataDir"> & { readonly events: Events; readonly faults?: FaultBoard | undefined },
 ): Promise<NodeDatabase> {
   const common = { clock: systemClock, events };
   const { ca, timeoutMs } = settings;
   const { certificates } = loadTrust({ env: process.env });
   const authorities = ca === undefined ? certificates : [...certificates, ca];
-  const database = new PostgresDatabase({ ...settings, authorities, ...common });
+  const refusal = faults && (() => faults.refusal("database-down"));
+  const database = new PostgresDatabase({ ...settings, authorities, refusal, ...common });
   await database.open();
   let ledger: TieredLedger | undefined;
   return {

@@ -1,7 +1,10 @@
 import type { Config, UpstreamOverride } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
+import type { FaultBoard } from "./core/faults.ts";
 import { OfflineSwitch } from "./core/offline.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress, type Egress } from "./net/egress.ts";
+import { withUpstreamFaults } from "./net/faulty-http.ts";
 import type { HttpClient } from "./net/http.ts";
 import { createHttpClient, type HttpClientOptions } from "./net/http-client.ts";
 import { withOffline } from "./net/offline.ts";
@@ -17,6 +20,8 @@ export interface Network {
   readonly dns: ReturnType<typeof createDnsCache>;
   /** No client of this network sends anything while it is on. */
   readonly offline: OfflineSwitch;
+  /** What drills break; undefined where there are none. */
+  readonly faults?: FaultBoard | undefined;
   readonly version: string;
   readonly instanceId: string;
 }
@@ -24,18 +29,20 @@ export interface Network {
 export function composeNetwork({
   log,
   offline = new OfflineSwitch(false),
+  faults,
   version,
   instanceId,
 }: {
   readonly log: Log;
   /** Default: one that nobody turns. */
   readonly offline?: OfflineSwitch;
+  readonly faults?: FaultBoard | undefined;
   readonly version: string;
   readonly instanceId: string;
 }): Network {
   const trust = loadTrust({ env: process.env });
   for (const problem of trust.problems) log.logger.warn(problem);
-  return { offline, version, instanceId, trust, egress: createEgress(process.env), dns: createDnsCache() };
+  return { offline, faults, version, instanceId, trust, egress: createEgress(process.env), dns: createDnsCache() };
 }
 
 /** A client with what is the same for all. Trusts `ca` where that is not just what the network trusts. */
@@ -64,7 +71,7 @@ export function createEntryClient(
   const override = overrideOf(entry, config);
   const trust =
     override?.ca === undefined ? network.trust : withExtraCa(network.trust, override.ca, override.caFile ?? "ca_file");
-  return createClient(network, {
+  const client = createClient(network, {
     ca: trust.certificates,
     connections,
     timeouts: {
@@ -74,6 +81,7 @@ export function createEntryClient(
       totalMs: fetch.totalTimeoutMs,
     },
   });
+  return network.faults === undefined ? client : withUpstreamFaults(client, network.faults, systemClock);
 }
 
 export function entryCredentials(entry: HttpEntry, config: Config): Credentials | undefined {

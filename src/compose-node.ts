@@ -3,6 +3,7 @@ import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { HealthOf, PartHealth } from "./core/health.ts";
 import type { Messages } from "./core/fleet.ts";
+import { FaultBoard } from "./core/faults.ts";
 import { OfflineSwitch } from "./core/offline.ts";
 import type { Events, ZipVerifier } from "./core/ports.ts";
 import { createProcessMessages } from "./fleet/process-messages.ts";
@@ -15,6 +16,7 @@ import type { PostgresDatabase } from "./storage/postgres/database.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import type { EnginePlace } from "./compose-engine.ts";
 import { GitSeat } from "./compose-git-seat.ts";
+import { composeDrills, type Drills } from "./compose-drill.ts";
 import { composeHealing, type Healing } from "./compose-healing.ts";
 import { UpkeepSeat } from "./compose-upkeep.ts";
 import { composeHealth } from "./compose-health.ts";
@@ -44,6 +46,9 @@ export interface Node {
   readonly healing: Healing;
   /** Has the configuration read again. */
   readonly reload: () => Promise<ReloadOutcome>;
+  /** What drills break; undefined where the configuration has none. */
+  readonly faults: FaultBoard | undefined;
+  readonly drills: Drills;
   /** Of all parts. */
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly state: {
@@ -92,9 +97,10 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   // What is hot is held by the fronts.
   const hotBytes = engine === undefined ? Math.floor(memoryBytes * hotShare) : 0;
   const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
-  const shared = await openDatabase(config, events);
+  const faults = config.drill.enabled ? new FaultBoard() : undefined;
+  const shared = await openDatabase(config, { events, faults });
   const store = await composeStore(config, {
-    names: { log, version, instanceId },
+    names: { log, version, instanceId, faults },
     verifier,
     events,
     memoryBytes: Math.floor(memoryBytes - hotBytes),
@@ -106,6 +112,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   verifier.prepare();
   const health = composeHealth({ store, dataDir }, [about.health, store.health, () => shared?.health() ?? []]);
   healing.start();
+  const drills = composeDrills(config, { faults, healing, health, metrics, engine, store, verifier, events });
   const git = new GitSeat({ events, log, store });
   const upkeep = new UpkeepSeat({ dataDir, store, verifier, events, clock: systemClock });
   return {
@@ -125,9 +132,12 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     upkeep,
     healing,
     reload: about.reload,
+    faults,
+    drills,
     health,
     state: { isDraining: false, url: "" },
     async close() {
+      await drills.close();
       await healing.close();
       await audit.close();
       await git.close();
@@ -139,8 +149,11 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
 }
 
 /** Its library is loaded where it is needed. */
-async function openDatabase({ sharedDatabase, store }: Config, events: Events): Promise<NodeDatabase | undefined> {
+async function openDatabase(
+  { sharedDatabase, store }: Config,
+  parts: { readonly events: Events; readonly faults: FaultBoard | undefined },
+): Promise<NodeDatabase | undefined> {
   if (sharedDatabase === undefined) return undefined;
   const { composeDatabase } = await import("./compose-ledger.ts");
-  return composeDatabase(sharedDatabase, { dataDir: store.dataDir, events });
+  return composeDatabase(sharedDatabase, { dataDir: store.dataDir, ...parts });
 }

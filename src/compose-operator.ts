@@ -12,6 +12,7 @@ import type { Secret } from "./core/secret.ts";
 import { adminTokenFile, openAdminToken } from "./ops/admin-token.ts";
 import type { Log } from "./ops/log.ts";
 import type { NodeStatus, OperatorActions, PurgeOutcome, ReloadOutcome } from "./server/operator-api.ts";
+import type { DrillActions } from "./server/drill-api.ts";
 
 interface OperatorParts {
   readonly resolver: Resolver;
@@ -25,6 +26,7 @@ interface OperatorParts {
   readonly health: () => Promise<readonly PartHealth[]>;
   readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts" | "incidents">;
   readonly incidents: () => Incidents;
+  readonly drills: DrillActions;
   /** Other nodes, which are told, and obeyed. */
   readonly messages?: Messages | undefined;
 }
@@ -65,6 +67,7 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
       parts: await parts.health(),
       incidents: parts.incidents(),
     }),
+    drills: parts.drills,
     close: () => unsubscribe?.(),
   };
 }

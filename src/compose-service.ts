@@ -100,6 +100,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     reload: node.reload,
     health: node.health,
     incidents: () => node.healing.incidents(),
+    drills: node.drills,
     about: () => ({ version: node.version, chain: source.name, ...node.state }),
   });
   const api = { token, actions: operator };
@@ -130,6 +131,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       git?.take();
       endHeeding = heedFleet(fleet.messages, { resolver, hot: handlers.hot });
       endUpkeep = node.upkeep.take(config, ensureStored);
+      node.drills.use(ensureStored);
       // Without verification nothing that is unverified becomes anything else.
       if (!sumdb.isVerifying) return;
       recheck = startRecheck({

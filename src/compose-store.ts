@@ -4,9 +4,11 @@ import { systemClock } from "./core/clock.ts";
 import type { Events, ZipVerifier } from "./core/ports.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress } from "./net/egress.ts";
+import { withBucketFaults } from "./net/faulty-http.ts";
 import { createSdkHandler } from "./net/sdk-handler.ts";
 import { loadTrust, withExtraCa } from "./net/trust.ts";
 import { checkBucket } from "./storage/bucket-tier.ts";
+import { withDiskFaults } from "./storage/blob/faulty-disk.ts";
 import { createS3BlobStore } from "./storage/blob/s3.ts";
 import { type DataFolderOptions, openDataFolder, type OpenedStore } from "./storage/data-folder.ts";
 import { composeNetwork, type Network } from "./compose-network.ts";
@@ -23,11 +25,13 @@ interface StoreParts extends Pick<DataFolderOptions, "shareLedger"> {
 /** The store: memory in front of the disk, and the disk alone or in front of a bucket. Fails with `storage_failed`. */
 export async function composeStore(config: Config, { names, ...parts }: StoreParts): Promise<OpenedStore> {
   const { dataDir, wholeFileLimitBytes, diskCacheSizeBytes: maxDiskBytes } = config.store;
+  const { faults } = names;
   return openDataFolder({
     ...parts,
     dataDir,
     wholeFileLimitBytes,
     clock: systemClock,
+    wrapDisk: faults && ((disk) => withDiskFaults(disk, faults)),
     ...(config.sharedBucket !== undefined && {
       bucket: { ...createBucket(config.sharedBucket, composeNetwork(names)), maxDiskBytes },
     }),
@@ -53,15 +57,16 @@ export async function checkConfiguredBucket({ sharedBucket }: Config): Promise<s
 
 function createBucket(
   { ca, caFile, credentials, ...place }: BucketConfig,
-  { trust, egress, dns }: Pick<Network, "trust" | "egress" | "dns">,
+  { trust, egress, dns, faults }: Pick<Network, "trust" | "egress" | "dns" | "faults">,
 ) {
   const trusted = ca === undefined ? trust : withExtraCa(trust, ca, caFile ?? "ca_file");
+  const handler = createSdkHandler({ ca: trusted.certificates, egress, dns });
   const store = createS3BlobStore({
     ...place,
     ...(credentials !== undefined && {
       credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretKey.reveal() },
     }),
-    requestHandler: createSdkHandler({ ca: trusted.certificates, egress, dns }),
+    requestHandler: faults === undefined ? handler : withBucketFaults(handler, faults, systemClock),
     clock: systemClock,
   });
   return { store, id: `${place.endpoint ?? "aws"} ${place.bucket}/${place.prefix}` };

@@ -1,10 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { configPage } from "./docs/config-page.ts";
 import { errorsPage } from "./docs/errors-page.ts";
+import { prometheusRules, runbookAlerts } from "./docs/runbook-alerts.ts";
 
 // `node tools/docs.ts` writes the pages that are made from the code; with `--check` it only says which of them are out of date.
 
-const pages = { "docs/config.md": configPage(), "docs/errors.md": errorsPage() };
+const runbook = readOrEmpty(new URL("../docs/runbook.md", import.meta.url));
+const pages = {
+  "docs/config.md": configPage(),
+  "docs/errors.md": errorsPage(),
+  "deploy/prometheus-rules.yaml": prometheusRules(runbookAlerts(runbook)),
+};
 const check = process.argv.includes("--check");
 
 for (const [name, text] of Object.entries(pages)) {

@@ -38,7 +38,7 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   [{ file: "[sever]" }, "conf/sluice.toml:1: [sever] is not known; did you mean [server]?"],
   [
     { file: "[turbo]" },
-    "conf/sluice.toml:1: [turbo] is not known; the tables are [server], [store], [bucket], [freshness], [fetch], [upstream], [git], [database], [sumdb], [access], [limits], [redis], [admin], [log], [[private]]",
+    "conf/sluice.toml:1: [turbo] is not known; the tables are [server], [store], [bucket], [freshness], [fetch], [upstream], [git], [database], [sumdb], [access], [limits], [redis], [admin], [drill], [log], [[private]]",
   ],
   [{ file: "[privat]" }, "conf/sluice.toml:1: [privat] is not known; did you mean [[private]]?"],
   [{ file: 'listen = ":1"' }, "conf/sluice.toml:1: listen is not known; it belongs below [server]"],

@@ -29,6 +29,7 @@ it("shows every value with its origin", () => {
     "[limits]",
     "[redis]",
     "[admin]",
+    "[drill]",
     "[log]",
   ]);
 });

@@ -5,6 +5,7 @@ import { bucketSchema } from "./bucket-schema.ts";
 import type { PrivateModules } from "./private.ts";
 import { accessSchema } from "./access-schema.ts";
 import { adminSchema } from "./admin-schema.ts";
+import { drillSchema } from "./drill-schema.ts";
 import { limitsSchema } from "./limits-schema.ts";
 import type { RedisConfig } from "./redis.ts";
 import { redisSchema } from "./redis-schema.ts";
@@ -296,6 +297,7 @@ export const configSchema = z.object({
   limits: limitsSchema,
   redis: redisSchema,
   admin: adminSchema,
+  drill: drillSchema,
   log: section("What is written to standard output.", {
     level: setting(value.choice(logLevels), {
       kind: "choice",

@@ -77,6 +77,12 @@ export const errorTable = {
     public: true,
     doc: "The client's network, or the module, is not allowed by `[access]`. The message names the rule and whom to ask.",
   },
+  drill_refused: {
+    status: 409,
+    retryable: false,
+    public: true,
+    doc: "A drill cannot be started: they are off (`[drill]`), or another one runs.",
+  },
   rate_limited: {
     status: 429,
     retryable: true,

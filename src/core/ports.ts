@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { H1, ModulePath, Version } from "../protocol/brand.ts";
 import type { ModuleRequest } from "../protocol/goproxy/index.ts";
+import type { DrillReport } from "./drill.ts";
 import type { PartHealth } from "./health.ts";
 import type { EndedIncident, Incident } from "./incident.ts";
 
@@ -544,8 +545,6 @@ export type SluiceEvent =
       readonly state: PartHealth["state"];
       readonly reason: string;
     }
-  /** An answer was late; what came of it is in net/hedge.ts. */
-  | { readonly type: "upstream_hedge"; readonly upstream: string; readonly outcome: string }
   /** It was asked for something cheap, to learn whether it is there. `ok`, or the error's code. */
   | { readonly type: "upstream_check"; readonly upstream: string; readonly outcome: string }
   | {
@@ -648,6 +647,9 @@ export type SluiceEvent =
     }
   /** Another node took over what is still worked on here. */
   | { readonly type: "lease_lost"; readonly lease: string }
+  /** Something is broken on purpose, and is not any more. */
+  | { readonly type: "drill_started"; readonly drill: string; readonly seconds: number }
+  | { readonly type: "drill_ended"; readonly report: DrillReport }
   /** A rule of ops/healing-rules.ts has noticed trouble, and follows it. */
   | { readonly type: "incident_opened"; readonly incident: Incident }
   | { readonly type: "incident_ended"; readonly incident: EndedIncident }

@@ -108,7 +108,7 @@ async function get(client: Client, request: HttpRequest): Promise<HttpResponse> 
     for (let hops = 0; ; hops++) {
       const answer = await send(client, hop, { request, exchange });
       const location = headerValue(answer.headers["location"]);
-      const isFinal = request.method === "POST";
+      const isFinal = request.method !== undefined && request.method !== "GET";
       const next = isFinal
         ? undefined
         : nextHop(hop, { status: answer.statusCode, location, insecure: request.insecure });

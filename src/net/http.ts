@@ -1,8 +1,8 @@
 /** One outbound request. */
 export interface HttpRequest {
   readonly url: URL;
-  /** Default GET. Redirects of a POST are answers. */
-  readonly method?: "GET" | "POST" | undefined;
+  /** Default GET. Redirects of others are answers. */
+  readonly method?: "GET" | "POST" | "DELETE" | undefined;
   /** Of a POST. Default: none. */
   readonly body?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;

@@ -105,6 +105,12 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       if (event.isNews) logger.warn({ event: type, ...facts }, "there is too much to do: less urgent work is refused");
       else logger.debug({ event: type, ...facts }, "work is refused");
       return;
+    case "drill_started":
+      logger.warn({ event: type, ...facts }, "a drill: from now on something is broken on purpose");
+      return;
+    case "drill_ended":
+      logger.warn({ event: type, ...event.report }, "a drill has ended");
+      return;
     case "incident_opened":
       logger.warn({ event: type, ...event.incident }, "an incident begins; Sluice sees to it");
       return;
@@ -144,7 +150,6 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "fetch_ended":
     case "upstream_queue":
     case "upstream_check":
-    case "upstream_hedge":
     case "fleet_message":
     case "lease":
       logger.debug({ event: type, ...facts }, type);

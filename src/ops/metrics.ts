@@ -41,6 +41,11 @@ export function createMetrics(options: MetricsOptions) {
   return {
     registry,
     incidentsOpen,
+    drillRunning: new Gauge({
+      name: "sluice_drill_running",
+      help: "1 while something is broken on purpose, or was and is not well again.",
+      registers: [registry],
+    }),
     incidents: new Counter({
       name: "sluice_incidents_total",
       help: "Incidents that ended by rule and outcome: healed, or stopped where Sluice ended before.",
@@ -121,12 +126,6 @@ export function createMetrics(options: MetricsOptions) {
     upstreamChecks: new Counter({
       name: "sluice_upstream_checks_total",
       help: "Times an upstream was asked whether it is there, as its requests did not tell, by outcome: ok or an error code.",
-      labelNames: ["upstream", "outcome"],
-      registers: [registry],
-    }),
-    upstreamHedges: new Counter({
-      name: "sluice_upstream_hedges_total",
-      help: "Answers of upstreams that were late or paused, by outcome. Asked for twice: won (the second answer counted), lost (the first did after all), failed (both), resumed (the rest of one that paused). Waited for: slow (most answers are late), capped (`upstream.hedge` was used up).",
       labelNames: ["upstream", "outcome"],
       registers: [registry],
     }),
@@ -392,6 +391,12 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
     case "work_shed":
       metrics.workShed.labels(event.work).inc();
       return;
+    case "drill_started":
+      metrics.drillRunning.set(1);
+      return;
+    case "drill_ended":
+      metrics.drillRunning.set(0);
+      return;
     case "incident_opened":
       metrics.incidentsOpen.labels(event.incident.rule).inc();
       return;
@@ -412,9 +417,6 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
       if (event.firstByteMs !== undefined)
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
-      return;
-    case "upstream_hedge":
-      metrics.upstreamHedges.labels(event.upstream, event.outcome).inc();
       return;
     case "upstream_check":
       metrics.upstreamChecks.labels(event.upstream, event.outcome).inc();

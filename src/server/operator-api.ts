@@ -6,6 +6,7 @@ import type { PurgeSelection } from "../core/fleet.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { Incidents } from "../core/incident.ts";
 import type { Secret } from "../core/secret.ts";
+import { addDrillRoutes, type DrillActions } from "./drill-api.ts";
 import { fieldsOf } from "./operator-body.ts";
 import { parsePurge } from "./purge-request.ts";
 
@@ -17,6 +18,7 @@ export interface OperatorActions {
   /** Has the configuration read again. */
   reload(): Promise<ReloadOutcome>;
   status(): Promise<NodeStatus>;
+  readonly drills: DrillActions;
 }
 
 export interface PurgeOutcome {
@@ -61,7 +63,7 @@ export interface OperatorApiOptions {
 }
 
 const maxBodyBytes = 64 * 1024;
-const routes = "POST /-/purge, POST /-/offline, POST /-/reload and GET /-/status";
+const routes = "POST /-/purge, POST /-/offline, POST /-/reload, GET /-/status, and GET, POST and DELETE /-/drill";
 
 /** The API below `/-/`, in JSON. An error is `{"error": {"code", "message"}}`. */
 export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono {
@@ -81,17 +83,18 @@ export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono 
       },
     }),
   );
-  api.post("/purge", async (context) => context.json(await actions.purge(parsePurge(await readJson(context)))));
+  api.post("/purge", async (context) => context.json(await actions.purge(parsePurge(await readJson(context.req)))));
   api.post("/offline", async (context) => {
-    const { offline } = fieldsOf(await readJson(context), { offline: "flag" });
+    const { offline } = fieldsOf(await readJson(context.req), { offline: "flag" });
     if (offline === undefined) throw new SluiceError("bad_request", 'offline is missing; write {"offline": true}');
     return context.json({ isOffline: offline, hasChanged: actions.turnOffline(offline) });
   });
   api.post("/reload", async (context) => {
-    fieldsOf(await readJson(context), {});
+    fieldsOf(await readJson(context.req), {});
     return context.json(await actions.reload());
   });
   api.get("/status", async (context) => context.json(await actions.status()));
+  addDrillRoutes(api, actions.drills, readJson);
   api.all("*", ({ req }) => {
     throw new SluiceError("not_found", `${req.method} ${req.path} is nothing here; there are ${routes}`);
   });
@@ -128,8 +131,8 @@ function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-async function readJson({ req }: Context): Promise<unknown> {
-  const text = await req.text();
+async function readJson(request: { text(): Promise<string> }): Promise<unknown> {
+  const text = await request.text();
   try {
     return text === "" ? {} : JSON.parse(text);
   } catch {

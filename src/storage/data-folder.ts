@@ -2,7 +2,7 @@ import path from "node:path";
 import { isSluiceError } from "../core/errors.ts";
 import type { HealthOf } from "../core/health.ts";
 import type { BlobKey, BlobStore, Clock, Events, FileFacts, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
-import { createDiskBlobStore } from "./blob/disk.ts";
+import { createDiskBlobStore, type DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";
 import { isOnFullDisk } from "./full-disk.ts";
@@ -29,6 +29,8 @@ export interface DataFolderOptions {
   };
   /** Puts the ledger that several nodes share behind the folder's own. `concede` takes a file out of the store whose facts do not stand there. */
   readonly shareLedger?: ShareLedger | undefined;
+  /** Stands before the disk. */
+  readonly wrapDisk?: ((disk: DiskBlobStore) => DiskBlobStore) | undefined;
 }
 
 type ShareLedger = (local: Ledger, concede: (ours: FileFacts) => Promise<void>) => Promise<Ledger>;
@@ -46,12 +48,13 @@ export interface OpenedStore extends ModuleStore {
  * `outbox.db`. When the ledger is new, whatever stands in `modules/` is checked and recorded in the background.
  */
 export async function openDataFolder(options: DataFolderOptions): Promise<OpenedStore> {
-  const { dataDir, events, clock, bucket } = options;
-  const disk = await createDiskBlobStore({
+  const { dataDir, events, clock, bucket, wrapDisk = (disk) => disk } = options;
+  const own = await createDiskBlobStore({
     root: path.join(dataDir, "modules"),
     stagingDir: path.join(dataDir, "staging"),
     quarantineDir: path.join(dataDir, "quarantine"),
   });
+  const disk = wrapDisk(own);
   const { ledger: local, isNew } = await openLedger(options);
   const opened = Promise.withResolvers<(ours: FileFacts) => Promise<void>>();
   const ledger = (await options.shareLedger?.(local, async (ours) => (await opened.promise)(ours))) ?? local;

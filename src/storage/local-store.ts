@@ -18,6 +18,8 @@ export interface LocalStore {
 export interface LocalStoreParts {
   readonly events: Events;
   readonly clock: Clock;
+  /** Its folder for files under way, within that of all. Each that is open at the same time needs its own. Default `upkeep`. */
+  readonly staging?: string;
 }
 
 /** Where broken files of a data folder are. */
@@ -27,11 +29,11 @@ export function quarantineOf(dataDir: string): string {
 
 /** Made where it is missing. Fails with `storage_failed`. */
 export async function openLocalStore(dataDir: string, parts: LocalStoreParts): Promise<LocalStore> {
-  const { events, clock } = parts;
+  const { events, clock, staging = "upkeep" } = parts;
   const blobs = await createDiskBlobStore({
     root: path.join(dataDir, "modules"),
     // Opening a folder for files under way clears it of what this process left there, and a Sluice may run in this process.
-    stagingDir: path.join(dataDir, "staging", "upkeep"),
+    stagingDir: path.join(dataDir, "staging", staging),
     quarantineDir: quarantineOf(dataDir),
   });
   const ledger = await openSqliteLedger({ file: path.join(dataDir, "ledger.db"), clock, events });

@@ -18,6 +18,8 @@ const advice: Readonly<Record<ErrorCode, string>> = {
   unauthorized:
     "Show the token: `sluice purge` and its kin find it on the same machine, else it is in `SLUICE_ADMIN_TOKEN`.",
   denied: "Ask whom the message names. `[access]` has the rules.",
+  drill_refused:
+    "Wait for the end of the one that runs, or end it. Drills are for staging: `drill.enabled` is for there.",
   rate_limited:
     "Wait, and try again. A build farm behind one address belongs into `limits.bypass`, or into its own budget by `server.trusted_proxies`.",
   upstream_failed:

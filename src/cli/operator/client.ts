@@ -17,18 +17,18 @@ const timeoutMs = 30_000;
 const maxAnswerBytes = 4 * 1024 * 1024;
 
 /**
- * Asks the API of a Sluice that runs, with this machine's token: `body` is sent where there is one. Fails with a sentence for
+ * Asks the API of a Sluice that runs, with this machine's token: `body` is sent by POST where there is one. Fails with a sentence for
  * the operator.
  */
-export async function askSluice(place: Place, path: string, body?: object): Promise<unknown> {
+export async function askSluice(place: Place, path: string, body?: object | "DELETE"): Promise<unknown> {
   const base = addressOf(place);
   const token = await tokenFor(place);
   return withHttpClient(async (http) => {
     const response = await http
       .get({
         url: new URL(`${base}/-/${path}`),
-        method: body === undefined ? "GET" : "POST",
-        body: body === undefined ? undefined : JSON.stringify(body),
+        method: body === undefined ? "GET" : body === "DELETE" ? body : "POST",
+        body: typeof body === "object" ? JSON.stringify(body) : undefined,
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
         signal: AbortSignal.timeout(timeoutMs),
         maxBytes: maxAnswerBytes,

@@ -11,6 +11,11 @@ interface PurgeFlags extends PlaceFlags {
   readonly pattern?: string;
 }
 
+interface DrillFlags extends PlaceFlags {
+  readonly seconds: string;
+  readonly json: boolean;
+}
+
 interface StatusFlags extends PlaceFlags {
   readonly json: boolean;
 }
@@ -45,6 +50,8 @@ export function addOperatorCommands(program: Command): void {
       process.stdout.write(await reload(placeOf(flags, command)));
     });
 
+  addDrillCommand(program);
+
   addPlaceOptions(program.command("status"))
     .description("Show how a Sluice that runs is, with all its parts.")
     .option("--json", "as the API says it, for machines", false)
@@ -54,6 +61,22 @@ export function addOperatorCommands(program: Command): void {
       const { text, isReady } = await showStatus(placeOf(flags, command), flags);
       process.stdout.write(text);
       if (!isReady) process.exitCode = 2;
+    });
+}
+
+function addDrillCommand(program: Command): void {
+  addPlaceOptions(program.command("drill <name>"))
+    .description(
+      "Break one thing of a Sluice in staging for a while, and report what came of it. `list` shows what there is.",
+    )
+    .option("--seconds <number>", "how long, at most 600", "60")
+    .option("--json", "the report as the API says it, for machines", false)
+    .addHelpText("after", drillHelp)
+    .action(async (name: string, flags: DrillFlags, command: Command) => {
+      const { listDrills, runDrill } = await import("./drill.ts");
+      const place = placeOf(flags, command);
+      if (name === "list") process.stdout.write(await listDrills(place));
+      else process.stdout.write(await runDrill({ name, ...flags }, place));
     });
 }
 
@@ -82,6 +105,14 @@ The token is what [admin] of the configuration says, or SLUICE_ADMIN_TOKEN; else
 
 const reloadHelp = `
 Exit codes: 0 it counts, 2 it is refused (the one before still counts) or Sluice could not be asked; then stderr says why.`;
+
+const drillHelp = `
+That Sluice must have enabled = true in [drill]. Have clients ask it for modules meanwhile: what they get is in the report, before,
+during and after the fault. Ctrl-C ends the fault at once, and so does the end of that Sluice.
+
+Examples:
+  $ sluice drill list
+  $ sluice drill upstream-down --seconds 120 --url http://staging:3000`;
 
 const statusHelp = `
 Exit codes: 0 it serves, 2 it should get no traffic, or could not be asked; then stderr says why.`;

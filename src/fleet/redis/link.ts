@@ -16,6 +16,8 @@ export interface RedisLinkOptions {
   readonly events: Events;
   /** Between 0 and 1. */
   readonly random?: () => number;
+  /** Asked for each reply: what it fails with instead. For drills. */
+  readonly refusal?: (() => Error | undefined) | undefined;
 }
 
 const probeScript = "return redis.call('PUBLISH', ARGV[1], redis.call('GET', KEYS[1]) or '')";
@@ -200,6 +202,8 @@ export class RedisLink {
     late.catch(() => undefined);
     reply.catch(() => undefined);
     try {
+      const refusal = this.#options.refusal?.();
+      if (refusal !== undefined) throw refusal;
       return await Promise.race([reply, late]);
     } finally {
       over.abort();

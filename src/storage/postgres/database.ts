@@ -6,7 +6,7 @@ import { Pool, type PoolOptions, type Statements } from "./pool.ts";
 import { isDropped, isMisconfigured, isUnreachable, NoAnswerError, postgresError, reasonOf } from "./problem.ts";
 import { postgresMigrations } from "./schema.ts";
 
-export interface PostgresOptions extends Pick<PoolOptions, "url" | "password" | "authorities"> {
+export interface PostgresOptions extends Pick<PoolOptions, "url" | "password" | "authorities" | "refusal"> {
   /** Printable, without user and password: `postgres://db.example.com/sluice`. */
   readonly name: string;
   /** Half of them for reads that somebody waits for, half for writes. */

@@ -19,6 +19,8 @@ export interface PoolOptions {
   /** After which the server ends a statement by itself. */
   readonly statementTimeoutMs: number;
   readonly clock: Clock;
+  /** Asked before each use: what it fails with instead. For drills. */
+  readonly refusal?: (() => Error | undefined) | undefined;
 }
 
 /** Unused connections are closed: a pool that was let go of must not leave any behind. */
@@ -40,6 +42,8 @@ export class Pool {
 
   /** Fails with `NoAnswerError`, or as `work` does. */
   async run<T>(timeoutMs: number, work: (sql: Sql) => Promise<T>): Promise<T> {
+    const refusal = this.#options.refusal?.();
+    if (refusal !== undefined) throw refusal;
     const sql = (this.#sql ??= connect(this.#options));
     const answered = new AbortController();
     try {
