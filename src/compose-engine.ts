@@ -9,6 +9,10 @@ export interface EnginePlace {
   readonly socketPath: string;
   /** Of the configured memory; the fronts have the rest. */
   readonly memoryShare: number;
+  /** What was said to the one before it; undefined: nothing but the configuration. */
+  readonly isOffline: boolean | undefined;
+  /** For the one after it. */
+  readonly onOffline: (isOffline: boolean) => void;
   /** Of all other processes, as far as they answer. */
   readonly otherMetrics: () => Promise<readonly ProcessMetrics[]>;
   /** Has the primary process read the configuration again. The fronts follow, one by one. */

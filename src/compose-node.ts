@@ -114,6 +114,8 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   healing.start();
   const drills = composeDrills(config, { faults, healing, health, metrics, engine, store, verifier, events });
   const git = new GitSeat({ events, log, store });
+  const offline = new OfflineSwitch(engine?.isOffline ?? config.fetch.offline);
+  if (engine !== undefined) offline.onTurn(engine.onOffline);
   const upkeep = new UpkeepSeat({ dataDir, store, verifier, events, clock: systemClock });
   return {
     version,
@@ -125,7 +127,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     database: shared?.database,
     verifier,
     git,
-    offline: new OfflineSwitch(config.fetch.offline),
+    offline,
     messages: engine && createProcessMessages(process, { name: "fronts", events }),
     engine,
     hotBytes,

@@ -45,7 +45,7 @@ async function start(order: Start): Promise<Part> {
   }
 }
 
-async function startEngine({ started, current, socketPath }: Start): Promise<Part> {
+async function startEngine({ started, current, socketPath, isOffline }: Start): Promise<Part> {
   const { startSluice } = await import("../compose.ts");
   const asked = new Map<number, (all: readonly ProcessMetrics[]) => void>();
   let questions = 0;
@@ -81,7 +81,9 @@ async function startEngine({ started, current, socketPath }: Start): Promise<Par
     if (!process.connected) rmSync(dirname(socketPath), { recursive: true, force: true });
   });
   const config = ofEngine(configInForce(started, current));
-  const sluice = await startSluice(config, { socketPath, memoryShare: engineShare, otherMetrics, reload });
+  const onOffline = (isOffline: boolean): void => tell({ sluice: "offline", isOffline });
+  const place = { socketPath, memoryShare: engineShare, isOffline, onOffline, otherMetrics, reload };
+  const sluice = await startSluice(config, place);
   tell({ sluice: "ready", port: 0 });
   return (order) => {
     switch (order.sluice) {

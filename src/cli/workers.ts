@@ -11,6 +11,7 @@ import { publicUrl } from "../compose-server.ts";
 import type { Config } from "../config/index.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Events } from "../core/ports.ts";
+import { reloadEngine } from "../cluster/reload-engine.ts";
 import { createMessageHub } from "../fleet/message-hub.ts";
 import { createProcessMessages } from "../fleet/process-messages.ts";
 import { createEvents } from "../ops/events.ts";
@@ -67,6 +68,8 @@ class Primary implements Workers {
   readonly #engine: Keeper;
   readonly #fronts: readonly Keeper[];
   #current: ConfigSnapshot;
+  /** What was said to an engine, for the next one. */
+  #isOffline: boolean | undefined;
   #port = 0;
   #reloads: Promise<void> = Promise.resolve();
 
@@ -122,36 +125,34 @@ class Primary implements Workers {
   }
 
   async #reload(wantedBy: number | undefined): Promise<void> {
-    const engine = await this.#engine.up(engineStartMs);
     let snapshot: ConfigSnapshot;
     try {
       snapshot = await this.#readAgain();
     } catch (error) {
-      engine?.send({ sluice: "refused", reason: error instanceof Error ? error.message : String(error), wantedBy });
-      return;
+      return this.#refuse(error instanceof Error ? error.message : String(error), wantedBy);
     }
-    // One that does not start may do so with this one.
-    if (engine === undefined) {
-      this.#current = snapshot;
-      return;
-    }
-    const outcome = Promise.withResolvers<"applied" | "refused">();
-    const end = engine.on((message) => {
-      if (message.sluice === "reloaded") outcome.resolve(message.outcome);
-    });
-    // The next one starts with the configuration before.
-    void engine.ended.then(() => outcome.resolve("refused"));
-    engine.send({ sluice: "reload", current: snapshot, wantedBy });
-    const isRefused = (await outcome.promise) === "refused";
-    end();
-    if (isRefused) return;
+    const outcome = await reloadEngine(this.#engine, { current: snapshot, wantedBy });
+    if (outcome === "refused") return;
+    // Who wanted it is gone with the first of them.
+    if (outcome === "lost") return this.#refuse("each process that was told of it ended");
     this.#current = snapshot;
+    if (outcome === "away") {
+      // One that does not start may do so with this one.
+      this.#isOffline = undefined;
+      this.#engine.outdate();
+    }
     for (const front of this.#fronts) await this.#replaceFront(front);
   }
 
-  async #replaceFront(front: Keeper): Promise<void> {
+  /** For the log, and for who wanted it. */
+  async #refuse(reason: string, wantedBy?: number): Promise<void> {
+    const engine = await this.#engine.up(engineStartMs);
+    engine?.send({ sluice: "refused", reason, wantedBy });
+  }
+
+  async #replaceFront(front: Keeper, which?: Child): Promise<void> {
     try {
-      await front.replace(this.#frontLimits());
+      await front.replace(this.#frontLimits(), which);
     } catch (error) {
       // It goes on as it is.
       this.#log.logger.error({ error: String(error) }, "a front cannot be started with the new configuration");
@@ -169,7 +170,8 @@ class Primary implements Workers {
       onLost: (lost) => this.#events.emit({ type: "process_lost", role, ...lost }),
       onUp: (child) => {
         child.on((message) => {
-          if (message.sluice === "stop_wanted") void this.#replace(role, keeper);
+          if (message.sluice === "stop_wanted") void this.#replace(role, keeper, child);
+          if (message.sluice === "offline") this.#isOffline = message.isOffline;
           if (message.sluice === "want_reload") void this.reload(message.id);
           if (message.sluice === "want_metrics") void this.#collectMetrics(child, message.id);
         });
@@ -180,9 +182,9 @@ class Primary implements Workers {
   }
 
   /** Somebody ended one process, and means that one. */
-  #replace(role: "engine" | "front", keeper: Keeper): Promise<void> {
-    if (role === "front") return this.#replaceFront(keeper);
-    return keeper.restart({ limitMs: engineLimitMs, lingerMs: 0 });
+  #replace(role: "engine" | "front", keeper: Keeper, child: Child): Promise<void> {
+    if (role === "front") return this.#replaceFront(keeper, child);
+    return keeper.restart({ limitMs: engineLimitMs, lingerMs: 0 }, child);
   }
 
   #fork(role: "engine" | "front"): Child {
@@ -199,6 +201,7 @@ class Primary implements Workers {
       started: this.#started,
       current: this.#current,
       socketPath: join(this.#folder, "engine.sock"),
+      isOffline: this.#isOffline,
       fronts: this.#config.server.workers,
     });
     return child;

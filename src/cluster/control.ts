@@ -25,6 +25,8 @@ export const toChildSchema = z.discriminatedUnion("sluice", [
     current: snapshotSchema,
     /** Of the engine. */
     socketPath: z.string(),
+    /** What an operator has said to the engine before this one. */
+    isOffline: z.boolean().optional(),
     fronts: z.number(),
   }),
   z.object({ sluice: z.literal("reload"), current: snapshotSchema, wantedBy: z.number().optional() }),
@@ -42,6 +44,8 @@ export const fromChildSchema = z.discriminatedUnion("sluice", [
   z.object({ sluice: z.literal("ready"), port: z.number() }),
   z.object({ sluice: z.literal("failed"), message: z.string(), exitCode: z.number() }),
   z.object({ sluice: z.literal("reloaded"), outcome: z.enum(["applied", "refused"]) }),
+  /** The engine was turned. */
+  z.object({ sluice: z.literal("offline"), isOffline: z.boolean() }),
   /** Somebody sent it a SIGTERM. */
   z.object({ sluice: z.literal("stop_wanted") }),
   z.object({ sluice: z.literal("pong") }),

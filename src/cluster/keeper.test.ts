@@ -1,17 +1,7 @@
 import { expect, test } from "vitest";
 import { createManualClock } from "../../test/support/manual-clock.ts";
-import type { Child } from "./child.ts";
-import type { FromChild, ToChild } from "./control.ts";
+import { createPuppet, type Puppet } from "../../test/support/puppet.ts";
 import { Keeper } from "./keeper.ts";
-
-interface Puppet extends Child {
-  readonly sent: ToChild["sluice"][];
-  isKilled: boolean;
-  becomeReady(): void;
-  fail(why: string): void;
-  end(how: string): void;
-  say(message: FromChild): void;
-}
 
 function scene() {
   const clock = createManualClock();
@@ -32,35 +22,6 @@ function scene() {
     await begun;
   };
   return { clock, children, lost, keeper, begin };
-}
-
-function createPuppet(pid: number): Puppet {
-  const ready = Promise.withResolvers<number>();
-  const ended = Promise.withResolvers<string>();
-  const listeners = new Set<(message: FromChild) => void>();
-  const puppet: Puppet = {
-    pid,
-    sent: [],
-    isKilled: false,
-    ready: ready.promise,
-    ended: ended.promise,
-    send: ({ sluice }) => void puppet.sent.push(sluice),
-    on(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    kill() {
-      puppet.isKilled = true;
-      ended.resolve("SIGKILL");
-    },
-    becomeReady: () => ready.resolve(3000),
-    fail: (why) => ready.reject(new Error(why)),
-    end: (how) => ended.resolve(how),
-    say: (message) => {
-      for (const listener of listeners) listener(message);
-    },
-  };
-  return puppet;
 }
 
 const limits = { limitMs: 1000, lingerMs: 500 };
@@ -109,11 +70,13 @@ test("one is replaced when the next is ready, and stays when that does not start
   const { clock, children, lost, keeper, begin } = scene();
   await begin();
   const failing = keeper.replace(limits);
+  await clock.advance(0);
   children[1]?.fail("no such folder");
   await expect(failing).rejects.toThrow("no such folder");
   expect([keeper.current, children[0]?.sent.includes("stop")]).toStrictEqual([children[0], false]);
 
   const replacing = keeper.replace(limits);
+  await clock.advance(0);
   children[2]?.becomeReady();
   await clock.advance(0);
   expect([keeper.current, children[0]?.sent.includes("stop")]).toStrictEqual([children[2], true]);
@@ -162,4 +125,46 @@ test("nobody is waited for longer than asked", async () => {
   const up = keeper.up(1000);
   await clock.advance(1000);
   await expect(up).resolves.toBeUndefined();
+});
+
+test("asked twice to replace the same one, there is one successor", async () => {
+  const { clock, children, keeper, begin } = scene();
+  await begin();
+  const [first] = children;
+  const both = [keeper.replace(limits, first), keeper.replace(limits, first)];
+  await clock.advance(0);
+  for (const next of children.slice(1)) next.becomeReady();
+  await clock.advance(0);
+  first?.end("exit code 0");
+  await Promise.all(both);
+  expect(children).toHaveLength(2);
+  expect(keeper.current).toBe(children[1]);
+});
+
+test("asked twice to restart the same one, there are never two", async () => {
+  const { clock, children, keeper, begin } = scene();
+  await begin();
+  const [first] = children;
+  const both = [keeper.restart(limits, first), keeper.restart(limits, first)];
+  await clock.advance(0);
+  first?.end("exit code 0");
+  await clock.advance(0);
+  for (const next of children.slice(1)) next.becomeReady();
+  await Promise.all(both);
+  expect(children).toHaveLength(2);
+  expect(keeper.current).toBe(children[1]);
+});
+
+test("one that ends while its successor starts has one successor in the end", async () => {
+  const { clock, children, keeper, begin } = scene();
+  await begin();
+  const replaced = keeper.replace(limits);
+  await clock.advance(0);
+  children[0]?.end("SIGKILL");
+  await clock.advance(0);
+  for (const next of children.slice(1)) next.becomeReady();
+  await replaced;
+  await clock.advance(0);
+  const alive = children.slice(1).filter(({ isKilled }) => !isKilled);
+  expect(alive).toStrictEqual([keeper.current]);
 });

@@ -32,6 +32,8 @@ export class Keeper {
   #isReviving = false;
   /** It was to be replaced while there was none. */
   #isOutdated = false;
+  /** One change at a time, or two would take the place of one. */
+  #changes: Promise<unknown> = Promise.resolve();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -59,32 +61,55 @@ export class Keeper {
     return port;
   }
 
-  /** Another one takes its place, and then it is stopped. When the other one does not start it stays, and this fails. */
-  async replace(stop: StopLimits): Promise<void> {
-    if (this.#isReviving) {
-      this.#isOutdated = true;
-      return;
-    }
-    const before = this.#current;
-    const next = this.#options.start();
-    await next.ready;
-    if (this.#closing.signal.aborted) return next.kill();
-    this.#keep(next);
-    if (before !== undefined) await this.#end(before, stop);
+  /** One that is just being started is not good enough any more: another one is started after it. */
+  outdate(): void {
+    if (this.#isReviving) this.#isOutdated = true;
+  }
+
+  /**
+   * Another one takes its place, and then it is stopped. When the other one does not start it stays, and this fails. Where it is not
+   * `which`, that one has been replaced already.
+   */
+  replace(stop: StopLimits, which?: Child): Promise<void> {
+    return this.#inTurn(which, () => this.#replace(stop));
   }
 
   /** It is stopped, and then another one takes its place: for what only one can be. */
-  async restart(stop: StopLimits): Promise<void> {
-    const before = this.#current;
-    if (before === undefined) return;
-    await this.#end(before, stop);
-    await this.#revive();
+  restart(stop: StopLimits, which?: Child): Promise<void> {
+    return this.#inTurn(which, () => this.#restart(stop));
   }
 
   /** For good. */
   async stop(stop: StopLimits): Promise<void> {
     this.#closing.abort();
     if (this.#current !== undefined) await this.#end(this.#current, stop);
+  }
+
+  #inTurn(which: Child | undefined, change: () => Promise<void>): Promise<void> {
+    const turn = this.#changes.then(async () => {
+      if (this.#closing.signal.aborted || (which !== undefined && which !== this.#current)) return;
+      await change();
+    });
+    this.#changes = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #replace(stop: StopLimits): Promise<void> {
+    if (this.#isReviving) return this.outdate();
+    const before = this.#current;
+    const next = this.#options.start();
+    await next.ready;
+    // It ended meanwhile, and has a successor that is as new.
+    if (this.#closing.signal.aborted || this.#isReviving || this.#current !== before) return next.kill();
+    this.#keep(next);
+    if (before !== undefined) await this.#end(before, stop);
+  }
+
+  async #restart(stop: StopLimits): Promise<void> {
+    const before = this.#current;
+    if (before === undefined) return;
+    await this.#end(before, stop);
+    await this.#revive();
   }
 
   #keep(child: Child): void {

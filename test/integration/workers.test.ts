@@ -56,6 +56,16 @@ function engineFolders(): string[] {
   return readdirSync(folder).filter((name) => name.startsWith("sluice-engine-"));
 }
 
+async function operate(action: "purge" | "offline", asked: object): Promise<void> {
+  const token = await readFile(join(sluice.dataDir, "admin.token"), "utf8");
+  const answer = await fetch(`${sluice.url}/-/${action}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token.trim()}`, "content-type": "application/json" },
+    body: JSON.stringify(asked),
+  });
+  expect(answer.status).toBe(200);
+}
+
 /** Clients on connections that stay open, each asking for one path after the other until told to stop. */
 function startClients(count: number, paths: readonly string[]) {
   const over = new AbortController();
@@ -170,13 +180,7 @@ test("a purge reaches what all fronts remember", async () => {
   const [old = ""] = await lists();
   upstream.setFault(path, { kind: "bytes", bytes: `${old}v1.99.0\n` });
   expect(new Set(await lists())).toStrictEqual(new Set([old]));
-  const token = await readFile(join(sluice.dataDir, "admin.token"), "utf8");
-  const purged = await fetch(`${sluice.url}/-/purge`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token.trim()}`, "content-type": "application/json" },
-    body: JSON.stringify({ module: "example.com/versioned" }),
-  });
-  expect(purged.status).toBe(200);
+  await operate("purge", { module: "example.com/versioned" });
   await vi.waitUntil(async () => (await lists()).every((list) => list.endsWith("v1.99.0\n")), patience);
   upstream.clearFaults();
 });
@@ -227,6 +231,17 @@ describe("processes that end", () => {
     const seen = clients.answers();
     await vi.waitUntil(() => clients.answers() > seen + 50, patience);
     expect(await clients.end()).toStrictEqual([]);
+  });
+
+  test("what an operator said counts for the next engine: it stays offline", async () => {
+    await operate("offline", { offline: true });
+    onTestFinished(() => operate("offline", { offline: false }));
+    const killed = engine();
+    process.kill(killed, "SIGKILL");
+    await vi.waitUntil(() => processes("engine").some(({ pid }) => pid !== killed), patience);
+    const { status, body } = await ask(sluice.url, "/example.com/unheard/@v/v1.0.0.info");
+    expect([status, body.toString()]).toStrictEqual([503, expect.stringContaining("this Sluice is offline")]);
+    expect(upstream.requests).toStrictEqual([]);
   });
 
   test("a front that is killed is replaced", async () => {
