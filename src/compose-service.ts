@@ -31,6 +31,8 @@ export interface Service {
   readonly health: HealthOf;
   /** It is the one that counts from now on: what must be there once only is its own, and its work in the background begins. */
   start(): void;
+  /** Another one counts from now on: what it asks others of its own accord ends at once, as more may be private by now. */
+  retire(): void;
   /** Nobody who asks for it is a client. */
   readonly ensureStored: EnsureStored;
   /** Resolves when all that was asked of it is done. For when nobody asks it any more. */
@@ -62,6 +64,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       resolver: () => resolver,
     });
   } catch (error) {
+    closeLoad();
     await fleet.close();
     await source.close();
     throw error;
@@ -143,6 +146,9 @@ export async function composeService(config: Config, node: Node): Promise<Servic
         intervalMs: config.sumdb.recheckIntervalMs,
         onRejected: forget,
       });
+    },
+    retire() {
+      void recheck?.close();
     },
     ensureStored,
     async settled() {

@@ -127,6 +127,7 @@ class Sluice implements RunningSluice {
       const service = await composeService(config, this.#node);
       this.#services.add(service);
       this.#server?.use(service.handlers);
+      before?.retire();
       service.start();
       // What an operator said since then counts until the configuration says something new.
       if (config.fetch.offline !== before?.config.fetch.offline) this.#node.offline.turn(config.fetch.offline);

@@ -200,6 +200,8 @@ export interface ModuleStore {
   keep(request: ModuleRequest, content: BlobContent, facts: NewFacts): Promise<StoredFile>;
   /** Whether this file was kept once, though it may be lost or broken now; also when that cannot be told, as a part of the store is out of reach. */
   isKnown(request: ModuleRequest): Promise<boolean>;
+  /** Of a file or record that was just read and not found: it may be stored all the same, in a part of the store that is out of reach. */
+  isInDoubt(request: ModuleRequest): boolean;
   readRecord(request: ModuleRequest): Promise<StoredRecord | undefined>;
   /** A store that cannot write is told as an event; the record stays in memory. */
   keepRecord(request: ModuleRequest, bytes: Uint8Array, source: string): Promise<StoredRecord>;

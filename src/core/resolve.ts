@@ -211,10 +211,18 @@ export class Resolver {
       return await fetch();
     } catch (error) {
       if (!isSluiceError(error, "not_found")) throw error;
-      if (isFile(request) && (await this.#options.store.isKnown(request))) throw lost(key, error);
+      if (await this.#mayBeKept(request, error)) throw lost(key, error);
       if (startedAt > this.#purgedMissing.last(request)) this.#negatives.remember(key, error.message);
       throw error;
     }
+  }
+
+  /** go asks for lists of every beginning of an import path. Most are no modules, and builds that need nothing of them must not fail. */
+  async #mayBeKept(request: ModuleRequest, { details }: SluiceError): Promise<boolean> {
+    const { store } = this.#options;
+    if (isFile(request)) return store.isKnown(request);
+    if (!store.isInDoubt(request)) return false;
+    return details["asked"] === 0 || (await store.versions(request.modulePath)).length > 0;
   }
 
   async #answerOffline(request: ChangingRequest): Promise<Answer> {
@@ -234,6 +242,7 @@ export class Resolver {
         request.kind === "list" ? await this.#storedVersions(request) : await this.#records.stored(request);
       if (answer !== undefined) return answer;
     }
+    if (this.#options.store.isInDoubt(request)) throw lost(blobKey(request));
     throw new SluiceError(
       "not_cached",
       `not found: ${blobKey(request)}: not stored here, and the client asked for stored content only`,
@@ -255,11 +264,12 @@ export class Resolver {
   }
 }
 
-/** A file that was here, or may be where the store cannot look now, and that no source has: that is no reason for a client to believe that it never existed. */
-function lost(key: string, cause: Error): SluiceError {
+/** What was here, or may be where the store cannot look now, and no source has: that is no reason for a client to believe that it never existed. */
+function lost(key: string, cause?: Error): SluiceError {
+  const elsewhere = cause === undefined ? "no source is asked" : "no source has it";
   return new SluiceError(
     "storage_failed",
-    `${key} was kept, or may be, but cannot be read now, and no source has it: see the log`,
+    `${key} was kept, or may be, but cannot be read now, and ${elsewhere}: see the log`,
     { cause },
   );
 }

@@ -191,7 +191,7 @@ class DiskCache implements DiskCacheStore {
 
   async #askForRecord(key: BlobKey, copy: Blob | undefined): Promise<Blob | undefined> {
     const { bucket, clock } = this.#options;
-    const asked = this.#ask(() => bucket.get(key));
+    const asked = this.#look(key, () => bucket.get(key));
     if (copy === undefined) return asked;
     return withPatience(asked, { clock, ms: patienceWithCopyMs, onLate: discardLate }).catch(() => undefined);
   }

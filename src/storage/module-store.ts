@@ -129,6 +129,10 @@ class TieredModuleStore implements ConcedingModuleStore {
     return this.#files.isKnown(fileRequest(request));
   }
 
+  isInDoubt(request: ModuleRequest): boolean {
+    return this.#options.isInDoubt?.(blobKey(request)) ?? false;
+  }
+
   concede(key: BlobKey, take: () => Promise<void>): Promise<void> {
     return this.#files.concede(key, take);
   }

@@ -339,6 +339,41 @@ describe("what a source may not send", () => {
   });
 });
 
+describe("while a part of the store is out of reach", () => {
+  const mod = "example.com/m/@v/v1.0.0.mod";
+  let isInDoubt = true;
+  beforeEach(() => {
+    isInDoubt = true;
+    vi.spyOn(store, "isInDoubt").mockImplementation(() => isInDoubt);
+  });
+
+  test.each([list, latest, branch])(
+    "%s of a module that is only there is no 404, nor remembered as one",
+    async (path) => {
+      source.links = 0;
+      expect((await failureOf(get(path))).code).toBe("storage_failed");
+      isInDoubt = false;
+      expect((await failureOf(get(path))).code).toBe("not_found");
+    },
+  );
+
+  test.each([list, latest, branch])("%s of a module that has files here is no 404", async (path) => {
+    source.answers.set(mod, "module example.com/m\n");
+    await get(mod);
+    expect((await failureOf(get(path))).code).toBe("storage_failed");
+  });
+
+  test("what the sources do not have, and nobody here has heard of, is a 404: a prefix that is no module", async () => {
+    expect((await failureOf(get(list))).code).toBe("not_found");
+  });
+
+  test.each([mod, latest, branch])("who wants %s as it is stored is not told that it is not", async (path) => {
+    expect((await failureOf(resolve(path, { cachedOnly: true }))).code).toBe("storage_failed");
+    isInDoubt = false;
+    expect((await failureOf(resolve(path, { cachedOnly: true }))).code).toBe("not_cached");
+  });
+});
+
 describe("offline", () => {
   const mod = "example.com/m/@v/v1.0.0.mod";
   const text = "module example.com/m\n";

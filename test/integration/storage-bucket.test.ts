@@ -119,12 +119,16 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     expect(await a.store.read(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBeUndefined();
     // Nobody knows whether the bucket has it.
     expect(await a.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(true);
+    expect(await a.store.readRecord(listOfNinth)).toBeUndefined();
+    expect(a.store.isInDoubt(listOfNinth)).toBe(true);
     const again = await restart(a);
     expect(await readModule(again.store, 2)).toEqual(hashesOf(2));
     await server.startAgain();
     await untilSent(again);
     expect(await again.store.read(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBeUndefined();
     expect(await again.store.isKnown(parseRequest("/example.com/m9/@v/v1.0.0.zip"))).toBe(false);
+    expect(await again.store.readRecord(listOfNinth)).toBeUndefined();
+    expect(again.store.isInDoubt(listOfNinth)).toBe(false);
     const b = await openNode();
     for (const index of [0, 1, 2]) expect(await readModule(b.store, index)).toEqual(hashesOf(index));
     expect(again.events.of("bucket_state").map(({ state }) => state)).toEqual(["down", "ok"]);
@@ -324,6 +328,8 @@ async function untilSent({ store }: BucketNode): Promise<void> {
 function largeModules(count: number): number[] {
   return Array.from({ length: count }, (_, at) => 3 * at + 2);
 }
+
+const listOfNinth = parseRequest("/example.com/m9/@v/list");
 
 function zipOf(index: number) {
   return parseRequest(`/example.com/m${index}/@v/v1.0.0.zip`);
