@@ -3,7 +3,7 @@ import { systemClock } from "./core/clock.ts";
 import type { HealthOf } from "./core/health.ts";
 import type { Events, Source } from "./core/ports.ts";
 import { withHedging } from "./net/hedge.ts";
-import { createRetryBudget, withinBudget } from "./net/retry-budget.ts";
+import { createRetryBudget, type RetryBudget, withinBudget } from "./net/retry-budget.ts";
 import type { HttpClient } from "./net/http.ts";
 import type { HttpEntry } from "./sources/chain-spec.ts";
 import { createUpstreamSource } from "./sources/upstream/http.ts";
@@ -15,8 +15,8 @@ import { createEntryClient, entryCredentials, type Network, overrideOf } from ".
 const retriesPerPlace = 8;
 /** Of all upstreams together: where the way out is gone, it is all of them that fail. */
 const processRetries = { capacity: 2000, perSecond: 50 };
-/** What may be asked twice because no answer came: a share of all requests to an upstream. */
-const twice = { perSuccess: 0.4, perSecond: 1, capacity: 64 };
+/** So much may be asked twice in a row, whatever the share. */
+const hedgesInARow = 64;
 
 const neverOpen = { streak: Number.POSITIVE_INFINITY, share: Number.POSITIVE_INFINITY };
 
@@ -38,9 +38,10 @@ export function composeUpstreams(
     open(entry) {
       const override = overrideOf(entry, config);
       const concurrency = override?.concurrency ?? upstream.concurrency;
+      const hedgeShare = (override?.hedgePercent ?? upstream.hedgePercent) / 100;
       const credentials = entryCredentials(entry, config);
       // What is asked twice needs connections of its own: those that do not answer may be all the others. So does a check.
-      const connections = Math.ceil(concurrency * (1 + twice.perSuccess)) + 1;
+      const connections = Math.ceil(concurrency * (1 + hedgeShare)) + 1;
       const client = createEntryClient(entry, config, { network, connections });
       const health = createUpstreamHealth({
         name: entry.name,
@@ -57,7 +58,8 @@ export function composeUpstreams(
       const http = withHedging(client, {
         clock: systemClock,
         usual: () => health.condition.firstByteMs,
-        budget: createRetryBudget(systemClock, twice),
+        budget: hedgeShare === 0 ? undefined : hedgeBudget(hedgeShare),
+        onHedge: (outcome) => events.emit({ type: "upstream_hedge", upstream: entry.name, outcome }),
       });
       const source = createUpstreamSource({
         name: entry.name,
@@ -82,6 +84,10 @@ export function composeUpstreams(
     },
     health: () => opened.map(({ part }) => part),
   };
+}
+
+function hedgeBudget(share: number): RetryBudget {
+  return createRetryBudget(systemClock, { perSuccess: share, perSecond: 0, capacity: hedgesInARow });
 }
 
 /** None without a breaker: it is there to open and close it. */

@@ -30,6 +30,11 @@ export const overrideSchema = section("What is different for one upstream of the
   }),
   concurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
   minConcurrency: setting(value.integer({ min: 1 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
+  hedgePercent: setting(value.integer({ max: 100 }).optional(), {
+    kind: "integer",
+    key: "hedge",
+    doc: "As in `[upstream]`.",
+  }),
   breaker: setting(value.flag().optional(), { kind: "boolean", doc: "As in `[upstream]`." }),
   healthPath: setting(value.urlPath().optional(), { kind: "text", doc: "As in `[upstream]`." }),
   attempts: setting(value.integer({ min: 1, max: 20 }).optional(), { kind: "integer", doc: "As in `[upstream]`." }),
@@ -82,6 +87,13 @@ export const upstreamSchema = section("Where modules come from.", {
     kind: "integer",
     default: 10,
     doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
+  }),
+  hedgePercent: setting(value.integer({ max: 100 }), {
+    kind: "integer",
+    key: "hedge",
+    default: 40,
+    synonyms: ["hedging", "hedge_share", "duplicate", "speculative"],
+    doc: "How many of 100 requests may be sent once more because the answer is late (several times what half of the answers take, and at least 0.1 s) or pauses; the first good answer counts. When more than half of an upstream's answers are late it is slow, and nothing is sent twice. `0` is off. With 3 of 10 answers lost on their way, 40 covers all; 5 is enough for an upstream that is well.",
   }),
   breaker: setting(value.flag(), {
     kind: "boolean",

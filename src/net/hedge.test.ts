@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
 import { failureOf } from "../../test/support/source-harness.ts";
-import { hedgeDelayMs, withHedging } from "./hedge.ts";
+import { hedgeDelayMs, type HedgeOutcome, withHedging } from "./hedge.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
 import { createRetryBudget } from "./retry-budget.ts";
 
@@ -88,6 +88,81 @@ test("without budget nothing is asked twice", async () => {
   expect(await textOf(await response)).toBe("one");
 });
 
+test.each([
+  ["the second answer counts", 1, "won"],
+  ["the first one does after all", 0, "lost"],
+])("it is told that %s", async (_, index, outcome) => {
+  const scene = startScene();
+  const response = scene.get();
+  await scene.clock.advance(400);
+  scene.server.answer(index, "text");
+  await response;
+  expect(scene.outcomes).toEqual([outcome]);
+});
+
+test("it is told that both failed, and that too much was asked twice", async () => {
+  const scene = startScene(1);
+  const failure = scene.get().catch((error: unknown) => error);
+  await scene.clock.advance(400);
+  scene.server.fail(0, new Error("reset"));
+  scene.server.fail(1, new Error("refused"));
+  await failure;
+  void scene.get();
+  await scene.clock.advance(400);
+  expect(scene.outcomes).toEqual(["failed", "capped"]);
+});
+
+test("a server that is slow as a whole is not asked twice, and is again when it is quick", async () => {
+  const scene = startScene(1000);
+  const late = await scene.lateAnswers(40);
+  expect(late.doubled).toBeLessThan(8);
+  expect(scene.outcomes.at(-1)).toBe("slow");
+  await scene.promptAnswers(20);
+  expect((await scene.lateAnswers(1)).doubled).toBe(1);
+});
+
+test("requests that are late all at once are doubled a few times only", async () => {
+  const scene = startScene(1000);
+  await scene.promptAnswers(40);
+  const before = scene.server.signals.length;
+  for (let index = 0; index < 64; index++) void scene.get();
+  await scene.clock.advance(400);
+  expect(scene.server.signals.length - before - 64).toBe(16);
+});
+
+test("single answers that get lost are asked for once more, three of ten for ever", async () => {
+  const scene = startScene(1000);
+  for (let round = 0; round < 20; round++) {
+    await scene.promptAnswers(7);
+    expect((await scene.lateAnswers(3)).doubled).toBe(3);
+  }
+});
+
+test("bodies that all pause are waited for", async () => {
+  const scene = startScene(1000);
+  for (let index = 0; index < 8; index++) await scene.pausedBody(index);
+  const response = scene.get();
+  scene.server.answer(8, "half", "pause");
+  const text = textOf(await response);
+  await scene.clock.advance(500);
+  expect(scene.outcomes).toEqual([...Array.from({ length: 7 }, () => "resumed"), "slow", "slow"]);
+  scene.server.goOn();
+  expect(await text).toBe("half and half");
+});
+
+test("without a share nothing is asked twice, nor told", async () => {
+  const scene = startScene("off");
+  const response = scene.get();
+  await scene.clock.advance(60_000);
+  expect(scene.server.signals).toHaveLength(1);
+  scene.server.answer(0, "half", "pause");
+  const text = textOf(await response);
+  await scene.clock.advance(60_000);
+  scene.server.goOn();
+  expect(await text).toBe("half and half");
+  expect(scene.outcomes).toEqual([]);
+});
+
 test("a POST is sent once", async () => {
   const scene = startScene();
   void scene.get({ method: "POST" });
@@ -114,9 +189,9 @@ test("where somebody else can answer, it is over after some seconds", async () =
 });
 
 test.each([
-  [1, 800],
-  [2, 1600],
-  [6, 25_600],
+  [1, 500],
+  [2, 1000],
+  [6, 16_000],
 ])("a body that pauses is given up in attempt %i after %i ms", async (attempt, limitMs) => {
   const scene = startScene();
   const response = scene.get({ attempt });
@@ -141,18 +216,54 @@ test("a later attempt waits as long as the server's own limits let it", async ()
 interface Scene {
   readonly clock: ManualClock;
   readonly server: Server;
+  readonly outcomes: readonly HedgeOutcome[];
   get(request?: Partial<HttpRequest>): Promise<HttpResponse>;
+  /** One after the other. */
+  promptAnswers(count: number): Promise<void>;
+  /** One after the other, each behind the time at which it is late. */
+  lateAnswers(count: number): Promise<{ readonly doubled: number }>;
+  /** The body of the request with this number pauses for half a second. */
+  pausedBody(index: number): Promise<void>;
 }
 
-function startScene(capacity = 10): Scene {
+function startScene(capacity: number | "off" = 10): Scene {
   const clock = createManualClock();
   const server = new Server();
-  const budget = createRetryBudget(clock, { capacity, perSecond: 0, perSuccess: 0 });
-  const http = withHedging(server, { clock, usual: () => usual, budget });
+  const outcomes: HedgeOutcome[] = [];
+  const budget = capacity === "off" ? undefined : createRetryBudget(clock, { capacity, perSecond: 0, perSuccess: 0 });
+  const http = withHedging(server, { clock, usual: () => usual, budget, onHedge: (told) => outcomes.push(told) });
+  const get = (request?: Partial<HttpRequest>): Promise<HttpResponse> =>
+    http.get({ url, signal: new AbortController().signal, maxBytes: 1000, ...request });
   return {
     clock,
     server,
-    get: (request) => http.get({ url, signal: new AbortController().signal, maxBytes: 1000, ...request }),
+    outcomes,
+    get,
+    async promptAnswers(count) {
+      for (let index = 0; index < count; index++) {
+        const response = get();
+        server.answer(server.signals.length - 1, "text");
+        await textOf(await response);
+      }
+    },
+    async lateAnswers(count) {
+      const before = server.signals.length;
+      for (let index = 0; index < count; index++) {
+        const first = server.signals.length;
+        const response = get();
+        await clock.advance(400);
+        server.answer(first, "late");
+        await textOf(await response);
+      }
+      return { doubled: server.signals.length - before - count };
+    },
+    async pausedBody(index) {
+      const response = get();
+      server.answer(index, "half", "pause");
+      const text = textOf(await response).catch(() => undefined);
+      await clock.advance(500);
+      if (outcomes.at(-1) === "resumed") await text;
+    },
   };
 }
 

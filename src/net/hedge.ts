@@ -1,22 +1,31 @@
 import { SluiceError } from "../core/errors.ts";
 import type { Clock, FirstByteMs } from "../core/ports.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
+import { createLateness, type Lateness } from "./lateness.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
 export interface HedgeOptions {
   readonly clock: Clock;
   /** How soon this server's answers begin; undefined while too little is known. */
   readonly usual: () => FirstByteMs | undefined;
-  /** What may be asked twice: as a share of all requests, so that a server that has become slow is not asked for much more. */
-  readonly budget: RetryBudget;
+  /** What may be asked twice, as a share of all requests. Without one nothing is. */
+  readonly budget: RetryBudget | undefined;
+  readonly onHedge?: ((outcome: HedgeOutcome) => void) | undefined;
 }
+
+/**
+ * What became of an answer that was late: the second request's counted (`won`), the first one's did after all (`lost`), both
+ * failed (`failed`); it paused, and the rest was asked for (`resumed`). Or it was waited for: most answers were late (`slow`),
+ * or too much had been asked twice (`capped`).
+ */
+export type HedgeOutcome = "won" | "lost" | "failed" | "resumed" | "slow" | "capped";
 
 /** Requests for one thing at the same time, the first included. */
 const maxLegs = 3;
 /** While nothing is known of a server. */
 const unknownDelayMs = 1000;
 const minDelayMs = 100;
-/** A body that pauses for so long, or twice as long as an answer may be late, is given up. Each further attempt has twice the patience, as some servers are just slow. */
+/** A body that pauses for so long, or as long as an answer may be late, is given up. Each further attempt has twice the patience, as some servers are just slow. */
 const minStallMs = 500;
 const patientAttempts = 6;
 /** Where somebody else can answer, an answer that does not begin within this, or within 20 times the usual, is none. */
@@ -26,14 +35,16 @@ const minMoveOnMs = 5000;
  * Networks lose single answers, and then waiting for a time-out takes longer than all the rest. A GET without an answer after
  * several times the usual is sent once more, on another connection; the first answer counts, the other request is ended. A body
  * that pauses for long fails with `upstream_timeout`, for whoever reads it to ask for the rest.
+ * A server that is late more often than not has become slow, and would become slower: nothing is asked twice then.
  */
 export function withHedging(http: HttpClient, options: HedgeOptions): HttpClient {
+  const server: Server = { ...options, heads: createLateness(), bodies: createLateness() };
   return {
     async get(request) {
       if (request.method === "POST") return http.get(request);
-      options.budget.succeeded();
-      const response = await raceWithin(http, request, options);
-      return { ...response, discard: () => response.discard(), body: impatiently(response, request, options) };
+      options.budget?.succeeded();
+      const response = await raceWithin(http, request, server);
+      return { ...response, discard: () => response.discard(), body: impatiently(response, request, server) };
     },
     close: () => http.close(),
   };
@@ -45,6 +56,12 @@ export function hedgeDelayMs(usual: FirstByteMs | undefined): number {
   return Math.max(minDelayMs, Math.min(2 * usual.p95, Math.max(8 * usual.p50, 250)));
 }
 
+interface Server extends HedgeOptions {
+  readonly heads: Lateness;
+  /** Late is one that paused. */
+  readonly bodies: Lateness;
+}
+
 type Outcome = { readonly leg: Leg; readonly response: HttpResponse } | { readonly leg: Leg; readonly error: unknown };
 
 interface Leg {
@@ -52,12 +69,12 @@ interface Leg {
   readonly outcome: Promise<Outcome>;
 }
 
-async function raceWithin(http: HttpClient, request: HttpRequest, options: HedgeOptions): Promise<HttpResponse> {
-  if (request.mayMoveOn !== true) return race(http, request, options);
-  const limitMs = Math.max(minMoveOnMs, 20 * (options.usual()?.p50 ?? 0));
+async function raceWithin(http: HttpClient, request: HttpRequest, server: Server): Promise<HttpResponse> {
+  if (request.mayMoveOn !== true) return race(http, request, server);
+  const limitMs = Math.max(minMoveOnMs, 20 * (server.usual()?.p50 ?? 0));
   const over = new AbortController();
-  const response = race(http, { ...request, signal: AbortSignal.any([request.signal, over.signal]) }, options);
-  const first = await withinTime(response, { clock: options.clock, limitMs });
+  const response = race(http, { ...request, signal: AbortSignal.any([request.signal, over.signal]) }, server);
+  const first = await withinTime(response, { clock: server.clock, limitMs });
   if (first !== undefined) return first;
   over.abort();
   response.then(
@@ -69,20 +86,21 @@ async function raceWithin(http: HttpClient, request: HttpRequest, options: Hedge
   });
 }
 
-async function race(
-  http: HttpClient,
-  request: HttpRequest,
-  { clock, usual, budget }: HedgeOptions,
-): Promise<HttpResponse> {
-  const legs = new Set([startLeg(http, request)]);
+async function race(http: HttpClient, request: HttpRequest, server: Server): Promise<HttpResponse> {
+  const { clock, usual, heads, onHedge } = server;
+  const original = startLeg(http, request);
+  const legs = new Set([original]);
   let delayMs = hedgeDelayMs(usual());
+  let isLate = false;
   let mayStart = true;
   try {
     for (let started = 1; ;) {
       const isLast = !mayStart || started === maxLegs;
       const first = await firstOf([...legs], isLast ? undefined : { clock, delayMs });
       if (first === undefined) {
-        mayStart = budget.take();
+        if (!isLate) heads.add(true);
+        isLate = true;
+        mayStart = mayAskTwice(heads, server);
         if (!mayStart) continue;
         legs.add(startLeg(http, request));
         started += 1;
@@ -90,12 +108,29 @@ async function race(
         continue;
       }
       legs.delete(first.leg);
+      const isGivenUp = request.signal.aborted;
+      if (!isLate && !isGivenUp) heads.add(false);
+      const isOver = "response" in first || legs.size === 0 || isGivenUp;
+      if (!isOver) continue;
+      if (started > 1 && !isGivenUp) onHedge?.(outcomeOf(first, original));
       if ("response" in first) return first.response;
-      if (legs.size === 0 || request.signal.aborted) throw first.error;
+      throw first.error;
     }
   } finally {
     for (const leg of legs) endLeg(leg);
   }
+}
+
+function outcomeOf(last: Outcome, original: Leg): HedgeOutcome {
+  if ("error" in last) return "failed";
+  return last.leg === original ? "lost" : "won";
+}
+
+function mayAskTwice(lateness: Lateness, { budget, onHedge }: HedgeOptions): boolean {
+  if (budget === undefined) return false;
+  if (!lateness.isUsual && budget.take()) return true;
+  onHedge?.(lateness.isUsual ? "slow" : "capped");
+  return false;
 }
 
 function startLeg(http: HttpClient, request: HttpRequest): Leg {
@@ -136,25 +171,34 @@ async function firstOf(
 async function* impatiently(
   { body, url }: HttpResponse,
   { attempt = 1 }: HttpRequest,
-  { clock, usual, budget }: HedgeOptions,
+  server: Server,
 ): AsyncGenerator<Uint8Array> {
   if (attempt > patientAttempts) {
     yield* body;
     return;
   }
-  const limitMs = Math.max(minStallMs, 2 * hedgeDelayMs(usual())) * 2 ** (attempt - 1);
+  const { clock, usual, bodies, onHedge } = server;
+  const limitMs = Math.max(minStallMs, hedgeDelayMs(usual())) * 2 ** (attempt - 1);
   const chunks = body[Symbol.asyncIterator]();
+  let hasPaused = false;
   try {
     for (;;) {
       const next = chunks.next();
       const first = await withinTime(next, { clock, limitMs });
-      // Without budget there is nothing to be had from giving up.
-      if (first === undefined && budget.take()) {
-        next.catch(() => undefined);
-        throw new SluiceError("upstream_timeout", `${url.host}: paused within an answer for ${limitMs / 1000} s`);
+      if (first === undefined) {
+        if (!hasPaused) bodies.add(true);
+        hasPaused = true;
+        if (mayAskTwice(bodies, server)) {
+          next.catch(() => undefined);
+          onHedge?.("resumed");
+          throw new SluiceError("upstream_timeout", `${url.host}: paused within an answer for ${limitMs / 1000} s`);
+        }
       }
       const { done, value } = first ?? (await next);
-      if (done === true) return;
+      if (done === true) {
+        if (!hasPaused) bodies.add(false);
+        return;
+      }
       yield value;
     }
   } finally {

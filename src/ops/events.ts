@@ -150,6 +150,7 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
     case "fetch_ended":
     case "upstream_queue":
     case "upstream_check":
+    case "upstream_hedge":
     case "fleet_message":
     case "lease":
       logger.debug({ event: type, ...facts }, type);

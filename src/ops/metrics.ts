@@ -129,6 +129,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["upstream", "outcome"],
       registers: [registry],
     }),
+    upstreamHedges: new Counter({
+      name: "sluice_upstream_hedges_total",
+      help: "Answers of upstreams that were late or paused, by outcome. Asked for twice: won (the second answer counted), lost (the first did after all), failed (both), resumed (the rest of one that paused). Waited for: slow (most answers are late), capped (`upstream.hedge` was used up).",
+      labelNames: ["upstream", "outcome"],
+      registers: [registry],
+    }),
     upstreamChanges: new Counter({
       name: "sluice_upstream_state_changes_total",
       help: "How often an upstream became ok, degraded or down. What it is now is in sluice_part_state.",
@@ -417,6 +423,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.upstreamAttempts.labels(event.upstream, event.outcome).inc();
       if (event.firstByteMs !== undefined)
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
+      return;
+    case "upstream_hedge":
+      metrics.upstreamHedges.labels(event.upstream, event.outcome).inc();
       return;
     case "upstream_check":
       metrics.upstreamChecks.labels(event.upstream, event.outcome).inc();
