@@ -155,12 +155,15 @@ describe("checks", () => {
 
   function openChecked(outcomes: readonly ("alive" | "unknown" | SluiceError)[]) {
     const left = [...outcomes];
+    const delay = { ms: 0 };
     let asked = 0;
     const check = async () => {
       asked += 1;
+      if (delay.ms > 0) await scene.clock.sleep(delay.ms);
       return left.shift() ?? hung;
     };
-    return { ...open({ check }), asked: () => asked };
+    const scene = open({ check });
+    return { ...scene, delay, asked: () => asked };
   }
 
   test("find out that an upstream hangs: requests under way end, those of which something came do not", async () => {
@@ -214,6 +217,26 @@ describe("checks", () => {
     await clock.advance(1000);
     const trials = Array.from({ length: 10 }, () => health.send({ failFast: false }));
     expect(trials.filter((trial) => trial !== undefined).length).toBe(6);
+  });
+
+  test("are made again where trials came to nothing", async () => {
+    const { clock, ask, health, fail, asked, delay } = openChecked(["alive", hung, "alive"]);
+    for (let answer = 0; answer < 20; answer++) health.send({ failFast: false })?.answered();
+    await fail();
+    delay.ms = 500;
+    await clock.advance(1000);
+    const trial = health.send({ failFast: false });
+    expect(trial).toBeDefined();
+    await clock.advance(500);
+    // Nobody waits for it any more.
+    trial?.end(undefined);
+    expect(await ask({ failFast: true })).toMatch(/down since/);
+    expect(asked()).toBe(2);
+    await clock.advance(5000);
+    expect(await ask({ failFast: true })).toMatch(/down since/);
+    await clock.advance(500);
+    expect(asked()).toBe(3);
+    expect(await ask({ failFast: true })).toBe("ready");
   });
 
   test("are not made while nobody asks for anything", async () => {

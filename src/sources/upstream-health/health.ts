@@ -75,6 +75,8 @@ const flakyWindow = { maxSize: 100, maxAgeMs: 300_000 };
 const flakyMin = 20;
 /** Somebody asked for something in this time: worth knowing whether it is back. */
 const usedLatelyMs = 300_000;
+/** A round of trials may come to nothing, where nobody waits for them to the end. */
+const checkAgainMs = 5000;
 const slowFrom = 5;
 const slowUntil = 2.5;
 
@@ -120,15 +122,15 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
   /** Requests of who has something else to answer may find out whether it is back, as checks do not say the opposite. */
   let isCleared = false;
   let askedAt = clock.now();
+  let checkedAt = 0;
   let isFlaky = false;
   let isSlow = false;
   let reported: PartHealth["state"] = "ok";
 
   return {
     async ready(asker) {
-      const isCheckDue = breaker.state === "half-open" && clock.now() - askedAt > usedLatelyMs;
       askedAt = clock.now();
-      if (isCheckDue) void askAgain();
+      if (breaker.state === "half-open" && Math.abs(askedAt - checkedAt) >= checkAgainMs) void askAgain();
       while (!mayEnter(asker)) {
         if (!mayWait(asker)) throw down();
         waiting += 1;
@@ -173,7 +175,8 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
 
   /** While nobody uses it, nobody asks. */
   async function askAgain(): Promise<void> {
-    if (lookout === undefined || clock.now() - askedAt > usedLatelyMs) return;
+    if (lookout === undefined || isCleared || clock.now() - askedAt > usedLatelyMs) return;
+    checkedAt = clock.now();
     const outage = breaker.outage;
     const outcome = await lookout.ask();
     if (breaker.outage !== outage || breaker.state !== "half-open") return;
