@@ -15,7 +15,6 @@ export interface S3BlobStoreOptions extends S3BucketOptions {
   readonly partBytes?: number | undefined;
 }
 
-const askFirstFromBytes = 64 * 1024;
 /** What S3 takes, in UTF-8. */
 const maxKeyBytes = 1024;
 const defaultPartBytes = 16 * 1024 * 1024;
@@ -101,9 +100,7 @@ class S3Store implements S3BlobStore {
     checkKey(key);
     return this.#attempt("write", key, async () => {
       this.#refuseTooLong(key);
-      // Asking first is cheaper than sending a large file for nothing.
-      const isLarge = "file" in content || content.bytes.length > askFirstFromBytes;
-      if (isLarge && (await this.#head(key)) !== undefined) return "exists";
+      if ((await this.#head(key)) !== undefined) return "exists";
       const outcome = await this.#writes.create(this.#objectKey(key), content);
       if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
       return outcome;
