@@ -3,7 +3,7 @@ import type { Config, RedisConfig } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { Leases, Messages } from "./core/fleet.ts";
 import type { HealthOf } from "./core/health.ts";
-import type { Events } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
 import { isRecordKey } from "./core/record-key.ts";
 import type { Resolver } from "./core/resolve.ts";
 import { bridgeMessages, createMessageHub } from "./fleet/message-hub.ts";

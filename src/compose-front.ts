@@ -3,7 +3,7 @@ import { EngineLink } from "./cluster/engine-link.ts";
 import { createFrontHandlers } from "./cluster/front-handlers.ts";
 import { systemClock } from "./core/clock.ts";
 import { isSluiceError } from "./core/errors.ts";
-import type { Events } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
 import { createProcessMessages } from "./fleet/process-messages.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog } from "./ops/log.ts";

@@ -1,6 +1,7 @@
 import type { Config } from "./config/index.ts";
 import { fingerprint } from "./config/reload.ts";
-import type { Events, ModuleStore, Source } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
+import type { ModuleStore, Source } from "./core/ports.ts";
 import { withExtraCa } from "./net/trust.ts";
 import type { Log } from "./ops/log.ts";
 import { GitTenure } from "./sources/git/tenure.ts";

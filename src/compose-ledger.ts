@@ -5,7 +5,7 @@ import { systemClock } from "./core/clock.ts";
 import { isSluiceError } from "./core/errors.ts";
 import type { FaultBoard } from "./core/faults.ts";
 import type { HealthOf } from "./core/health.ts";
-import type { Events } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
 import { loadTrust } from "./net/trust.ts";
 import type { DataFolderOptions } from "./storage/data-folder.ts";
 import { isOnFullDisk } from "./storage/full-disk.ts";

@@ -1,7 +1,7 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import { Load } from "./core/load.ts";
-import type { Events } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
 import { LoadMeter } from "./ops/load-signals.ts";
 
 /** Decides what this node takes on, by the limits of one configuration. */

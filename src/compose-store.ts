@@ -1,7 +1,8 @@
 import type { Config } from "./config/index.ts";
 import type { BucketConfig } from "./config/bucket.ts";
 import { systemClock } from "./core/clock.ts";
-import type { Events, ZipVerifier } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
+import type { ZipVerifier } from "./core/ports.ts";
 import { createDnsCache } from "./net/dns-cache.ts";
 import { createEgress } from "./net/egress.ts";
 import { withBucketFaults } from "./net/faulty-http.ts";

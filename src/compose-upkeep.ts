@@ -1,6 +1,7 @@
 import path from "node:path";
 import type { Config } from "./config/index.ts";
-import type { Clock, Events, FetchContext, ModuleStore, StoredFile, ZipVerifier } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
+import type { Clock, FetchContext, ModuleStore, StoredFile, ZipVerifier } from "./core/ports.ts";
 import type { FileRequest } from "./protocol/goproxy/index.ts";
 import { parseChain } from "./sources/chain-spec.ts";
 import { createPrivateRules } from "./sources/private.ts";

@@ -1,7 +1,8 @@
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { HealthOf } from "./core/health.ts";
-import type { Events, Source } from "./core/ports.ts";
+import type { Events } from "./core/events.ts";
+import type { Source } from "./core/ports.ts";
 import { withHedging } from "./net/hedge.ts";
 import { createRetryBudget, type RetryBudget, withinBudget } from "./net/retry-budget.ts";
 import type { HttpClient } from "./net/http.ts";

@@ -10,7 +10,7 @@ import { Keeper, type StopLimits } from "../cluster/keeper.ts";
 import { publicUrl } from "../compose-server.ts";
 import type { Config } from "../config/index.ts";
 import { systemClock } from "../core/clock.ts";
-import type { Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
 import { reloadEngine } from "../cluster/reload-engine.ts";
 import { createMessageHub } from "../fleet/message-hub.ts";
 import { createProcessMessages } from "../fleet/process-messages.ts";

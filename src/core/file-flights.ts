@@ -7,10 +7,10 @@ import type { Load } from "./load.ts";
 import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError, SluiceError } from "./errors.ts";
 import type { Leases, Messages } from "./fleet.ts";
+import type { Events } from "./events.ts";
 import type {
   BlobContent,
   Clock,
-  Events,
   FetchContext,
   ModuleStore,
   NewFacts,

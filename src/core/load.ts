@@ -1,6 +1,7 @@
 import { SluiceError } from "./errors.ts";
 import type { PartHealth } from "./health.ts";
-import type { Clock, Events, Source } from "./ports.ts";
+import type { Events } from "./events.ts";
+import type { Clock, Source } from "./ports.ts";
 
 /**
  * What a node takes on, in the order in which it is given up when there is too much: what nobody waits for, what costs most, and last

@@ -8,16 +8,8 @@ import type { Messages } from "./fleet.ts";
 import { sha256Of } from "./small-files.ts";
 import type { Load, WorkClass } from "./load.ts";
 import { maxListBytes } from "./latest.ts";
-import type {
-  BlobKey,
-  Clock,
-  Events,
-  FetchContext,
-  ModuleStore,
-  Source,
-  SourceResponse,
-  StoredRecord,
-} from "./ports.ts";
+import type { Events } from "./events.ts";
+import type { BlobKey, Clock, FetchContext, ModuleStore, Source, SourceResponse, StoredRecord } from "./ports.ts";
 import { createTtlJitter, type TtlJitter } from "./ttl-jitter.ts";
 import { Singleflight } from "./singleflight.ts";
 

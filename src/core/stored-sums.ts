@@ -2,7 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import { parseRequest } from "../protocol/goproxy/index.ts";
 import { isChecksumMismatch } from "./checksum-mismatch.ts";
 import { isSluiceError } from "./errors.ts";
-import type { BlobKey, Events, ModuleStore, StoredUnverified, SumFile, SumVerdict } from "./ports.ts";
+import type { Events } from "./events.ts";
+import type { BlobKey, ModuleStore, StoredUnverified, SumFile, SumVerdict } from "./ports.ts";
 
 export interface StoredSumsOptions {
   readonly store: Pick<ModuleStore, "confirm" | "reject">;

@@ -1,7 +1,7 @@
 import type { Serializable } from "node:child_process";
 import { z } from "zod";
 import type { FleetMessage, Messages } from "../core/fleet.ts";
-import type { Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
 import { splitMessage, tryParseMessage } from "./message-format.ts";
 
 /** One end of the pipe between a process and its child: `process`, a `ChildProcess`, or the `process` of a cluster's worker. */

@@ -4,7 +4,8 @@ import { SluiceError } from "../core/errors.ts";
 import type { FaultBoard } from "../core/faults.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { Incidents } from "../core/incident.ts";
-import type { Clock, Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { Clock } from "../core/ports.ts";
 import { type Drill, drills } from "./drills.ts";
 
 export interface DrillRunnerOptions {

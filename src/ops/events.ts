@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Events, SluiceEvent } from "../core/ports.ts";
+import type { Events, SluiceEvent } from "../core/events.ts";
 import { countEvent, type Metrics } from "./metrics.ts";
 
 /** Turns events into log lines for people and numbers for machines. */

@@ -1,6 +1,7 @@
 import { isSluiceError } from "../core/errors.ts";
 import type { PartHealth } from "../core/health.ts";
-import type { BlobKey, SluiceEvent } from "../core/ports.ts";
+import type { SluiceEvent } from "../core/events.ts";
+import type { BlobKey } from "../core/ports.ts";
 
 /** That something is wrong, or well again. */
 export interface Sign {

@@ -3,7 +3,7 @@ import { createManualClock } from "../../test/support/manual-clock.ts";
 import { recordEvents } from "../../test/support/recorded-events.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { PartHealth } from "../core/health.ts";
-import type { SluiceEvent } from "../core/ports.ts";
+import type { SluiceEvent } from "../core/events.ts";
 import { Healing } from "./healing.ts";
 import { healingRules } from "./healing-rules.ts";
 

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { EndedIncident, Incident, Incidents } from "../core/incident.ts";
 import type { PartHealth } from "../core/health.ts";
-import type { BlobKey, Clock, Events, SluiceEvent } from "../core/ports.ts";
+import type { Events, SluiceEvent } from "../core/events.ts";
+import type { BlobKey, Clock } from "../core/ports.ts";
 import { sleepUnlessAborted } from "../core/clock.ts";
 import { type HealingRule, healingRules, type Sign } from "./healing-rules.ts";
 

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PartHealth } from "../core/health.ts";
-import type { SluiceEvent } from "../core/ports.ts";
+import type { SluiceEvent } from "../core/events.ts";
 import { healingRules } from "./healing-rules.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;

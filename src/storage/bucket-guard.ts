@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../core/errors.ts";
-import type { Clock, Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { Clock } from "../core/ports.ts";
 import { tellFailure } from "./failures.ts";
 import { withPatience } from "./patience.ts";
 

@@ -1,7 +1,8 @@
 import path from "node:path";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
 import type { HealthOf, PartHealth } from "../core/health.ts";
-import type { BlobKey, BlobStore, Clock, Events, Ledger } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore, Clock, Ledger } from "../core/ports.ts";
 import type { DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { isRefusal } from "./blob/s3-error.ts";

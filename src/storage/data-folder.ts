@@ -1,7 +1,8 @@
 import path from "node:path";
 import { isSluiceError } from "../core/errors.ts";
 import type { HealthOf } from "../core/health.ts";
-import type { BlobKey, BlobStore, Clock, Events, FileFacts, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore, Clock, FileFacts, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
 import { createDiskBlobStore, type DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";

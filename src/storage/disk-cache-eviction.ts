@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import type { PartHealth } from "../core/health.ts";
-import type { BlobKey, BlobStore, Clock, Events, Ledger } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore, Clock, Ledger } from "../core/ports.ts";
 import type { DiskBlobStore, DiskFile } from "./blob/disk.ts";
 import type { BucketGuard } from "./bucket-guard.ts";
 import { attempt } from "./failures.ts";

@@ -1,15 +1,7 @@
 import type { H1 } from "../protocol/brand.ts";
 import { SluiceError } from "../core/errors.ts";
-import type {
-  BlobKey,
-  Clock,
-  Events,
-  FileFacts,
-  Ledger,
-  NewFacts,
-  StoredUnverified,
-  UnverifiedFile,
-} from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, Clock, FileFacts, Ledger, NewFacts, StoredUnverified, UnverifiedFile } from "../core/ports.ts";
 import { attempt } from "./failures.ts";
 
 export interface FactBookOptions {

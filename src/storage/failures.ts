@@ -1,5 +1,5 @@
 import { isSluiceError, type SluiceError } from "../core/errors.ts";
-import type { Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
 
 /** Tells operators that a medium failed. */
 export function tellFailure(events: Events, store: string, error: SluiceError): void {

@@ -5,13 +5,13 @@ import type { H1 } from "../protocol/brand.ts";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
 import { Singleflight } from "../core/singleflight.ts";
+import type { Events } from "../core/events.ts";
 import type {
   Blob,
   BlobContent,
   BlobKey,
   BlobStore,
   ByteRange,
-  Events,
   FileFacts,
   NewFacts,
   StoredFile,

@@ -1,5 +1,6 @@
 import path from "node:path";
-import type { BlobStore, Clock, Events, Ledger } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobStore, Clock, Ledger } from "../core/ports.ts";
 import { createDiskBlobStore } from "./blob/disk.ts";
 import { FactBook } from "./fact-book.ts";
 import { openSqliteLedger } from "./ledger/sqlite.ts";

@@ -2,12 +2,12 @@ import type { H1, ModulePath, Version } from "../protocol/brand.ts";
 import { blobKey, type FileRequest, type ModuleRequest } from "../protocol/goproxy/index.ts";
 import { isPseudoVersion, sortVersions } from "../protocol/semver/index.ts";
 import { SluiceError } from "../core/errors.ts";
+import type { Events } from "../core/events.ts";
 import type {
   BlobContent,
   BlobKey,
   BlobStore,
   Clock,
-  Events,
   Ledger,
   ModuleStore,
   NewFacts,

@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
-import type { BlobKey, Clock, Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, Clock } from "../core/ports.ts";
 import { moveDatabaseAside } from "./ledger/connection.ts";
 import { databaseError, isCorrupt } from "./sqlite/database-error.ts";
 import { migrate } from "./sqlite/migrate.ts";

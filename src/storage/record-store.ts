@@ -1,7 +1,8 @@
 import { ProtocolError } from "../protocol/error.ts";
 import { blobKey, type ModuleRequest, parseInfo } from "../protocol/goproxy/index.ts";
 import { Singleflight } from "../core/singleflight.ts";
-import type { BlobKey, BlobStore, Clock, Events, Freshness, Ledger, StoredRecord } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore, Clock, Freshness, Ledger, StoredRecord } from "../core/ports.ts";
 import { ownBytes } from "./blob/bytes-blob.ts";
 import { attempt } from "./failures.ts";
 import { sha256Of } from "./hashing.ts";

@@ -1,5 +1,6 @@
 import path from "node:path";
-import type { BlobKey, BlobStore, Clock, Events, StoredFile } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore, Clock, StoredFile } from "../core/ports.ts";
 import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { createDiskBlobStore } from "./blob/disk.ts";
 import { FactBook } from "./fact-book.ts";

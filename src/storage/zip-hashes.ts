@@ -1,5 +1,6 @@
 import type { H1 } from "../protocol/brand.ts";
-import type { BlobKey, BlobStore, Events } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { BlobKey, BlobStore } from "../core/ports.ts";
 import { BrokenFile } from "./broken-file.ts";
 import { attempt } from "./failures.ts";
 import { zipHashKey } from "./layout.ts";

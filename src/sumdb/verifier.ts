@@ -4,7 +4,8 @@ import { blobKey } from "../protocol/goproxy/index.ts";
 import { findHash } from "../protocol/sumdb/index.ts";
 import { checksumMismatch, describeSum, isChecksumMismatch } from "../core/checksum-mismatch.ts";
 import { isSluiceError, SluiceError } from "../core/errors.ts";
-import type { Clock, Events, FetchContext, LogRecord, SumFile, SumVerdict, SumVerifier } from "../core/ports.ts";
+import type { Events } from "../core/events.ts";
+import type { Clock, FetchContext, LogRecord, SumFile, SumVerdict, SumVerifier } from "../core/ports.ts";
 import { givenUp } from "../net/given-up.ts";
 import { waitUnlessAborted } from "../core/singleflight.ts";
 

@@ -1,5 +1,6 @@
 import path from "node:path";
-import type { BlobStore, Clock, Events, Ledger } from "../../src/core/ports.ts";
+import type { Events } from "../../src/core/events.ts";
+import type { BlobStore, Clock, Ledger } from "../../src/core/ports.ts";
 import { createDiskBlobStore, type DiskBlobStore } from "../../src/storage/blob/disk.ts";
 import { BucketGuard } from "../../src/storage/bucket-guard.ts";
 import { createDiskCache, type DiskCacheStore } from "../../src/storage/disk-cache.ts";

@@ -1,4 +1,4 @@
-import type { Events, SluiceEvent } from "../../src/core/ports.ts";
+import type { Events, SluiceEvent } from "../../src/core/events.ts";
 
 /** Events, kept to be looked at. */
 export interface RecordedEvents extends Events {

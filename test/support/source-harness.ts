@@ -1,5 +1,6 @@
 import { SluiceError } from "../../src/core/errors.ts";
-import type { FetchContext, SluiceEvent, Source, SourceResponse } from "../../src/core/ports.ts";
+import type { SluiceEvent } from "../../src/core/events.ts";
+import type { FetchContext, Source, SourceResponse } from "../../src/core/ports.ts";
 import { createHttpClient, type HttpClientOptions } from "../../src/net/http-client.ts";
 import { type ModuleRequest, parseRequest } from "../../src/protocol/goproxy/index.ts";
 import { type HttpEntry, parseChain } from "../../src/sources/chain-spec.ts";

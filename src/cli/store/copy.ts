@@ -1,7 +1,8 @@
 import { withCopySides, withSums } from "../../compose-store-tools.ts";
 import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
-import type { Events, SumVerifier } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { SumVerifier } from "../../core/ports.ts";
 import { copyModules, type CopyReport } from "../../storage/copy/copy.ts";
 import { startProgress } from "../progress.ts";
 import { sizeText } from "../size-text.ts";

@@ -3,7 +3,7 @@ import { type UpkeepTools, withLocalStore } from "../../compose-store-tools.ts";
 import type { Config } from "../../config/index.ts";
 import { tryParseDuration, tryParseSize } from "../../config/units.ts";
 import { SluiceError } from "../../core/errors.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import { collect, type CollectionPlan, planCollection } from "../../storage/gc/collect.ts";
 import { findLeftovers, type Leftover, removeLeftovers } from "../../storage/gc/leftovers.ts";
 import { quarantineOf } from "../../storage/local-store.ts";

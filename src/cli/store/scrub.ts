@@ -1,7 +1,7 @@
 import { type UpkeepTools, withBucket, withHeal, withLocalStore } from "../../compose-store-tools.ts";
 import type { Config } from "../../config/index.ts";
 import { SluiceError } from "../../core/errors.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import type { FileRequest } from "../../protocol/goproxy/index.ts";
 import { refill } from "../../storage/scrub/bucket-scrub.ts";
 import { type BrokenStoredFile, scrubStore, type ScrubReport } from "../../storage/scrub/scrub.ts";

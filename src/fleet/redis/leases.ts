@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { LeasedWork, Leases } from "../../core/fleet.ts";
-import type { Clock, Events, SluiceEvent } from "../../core/ports.ts";
+import type { Events, SluiceEvent } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import { tryParseJson } from "./json.ts";
 import type { RedisLink } from "./link.ts";
 import { type Waiter, Waiters } from "./waiters.ts";

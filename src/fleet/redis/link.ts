@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { PartHealth } from "../../core/health.ts";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { Secret } from "../../core/secret.ts";
 
 export interface RedisLinkOptions {

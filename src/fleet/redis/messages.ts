@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { FleetMessage, Messages } from "../../core/fleet.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import { splitMessage, tryParseMessage } from "../message-format.ts";
 import { tryParseJson } from "./json.ts";
 import type { RedisLink } from "./link.ts";

@@ -1,5 +1,6 @@
 import { SluiceError } from "../../core/errors.ts";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { GitCommand } from "./command.ts";
 import { GitError } from "./process.ts";
 import { isDamage } from "./failure.ts";

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { isSluiceError, type SluiceError } from "../../core/errors.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import { isAbsentCommit } from "./failure.ts";
 import { FetchLimit } from "./fetch-limit.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import { folderSize } from "./folder-size.ts";
 import { mirrorsOnDisk, removeMirror, removeRemains } from "./unused-mirrors.ts";
 

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
-import type { Clock, Events, Source } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, Source } from "../../core/ports.ts";
 import type { HttpClient, HttpRequest } from "../../net/http.ts";
 import { createUpstreamSource, type UpstreamSourceOptions } from "../upstream/http.ts";
 import type { Entitlement } from "./credentials/entitlement.ts";

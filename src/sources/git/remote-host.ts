@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { FairQueue } from "../../net/fair-queue.ts";
 import type { GitCommand, GitRun } from "./command.ts";
 import { GitError } from "./process.ts";

@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { blobKey, formatInfo, formatList, type ModuleInfo, type ModuleRequest } from "../../protocol/goproxy/index.ts";

@@ -1,6 +1,7 @@
 import { SluiceError } from "../../core/errors.ts";
 import type { PartHealth } from "../../core/health.ts";
-import type { Clock, Events, SourceCondition } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, SourceCondition } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
 import { isPermanent } from "../../net/transport-error.ts";
 import { type BreakerRules, createBreaker, type Outage, type Pass } from "./breaker.ts";

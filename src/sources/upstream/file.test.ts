@@ -7,7 +7,7 @@ import { createFakeClock } from "../../../test/support/fake-clock.ts";
 import type { FixtureFiles } from "../../../test/support/fixture-modules.ts";
 import { failureOf, fetchBytes } from "../../../test/support/source-harness.ts";
 import { describeSource } from "../../../test/suites/source.ts";
-import type { SluiceEvent } from "../../core/ports.ts";
+import type { SluiceEvent } from "../../core/events.ts";
 import { createFileSource } from "./file.ts";
 
 describeSource("file upstream", async (files) => {

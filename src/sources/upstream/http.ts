@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events, FetchContext, PartialFile, Source, SourceResponse } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, FetchContext, PartialFile, Source, SourceResponse } from "../../core/ports.ts";
 import { refusalOf } from "../../net/answer.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient, HttpResponse } from "../../net/http.ts";

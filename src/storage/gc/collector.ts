@@ -1,5 +1,6 @@
 import { sleepUnlessAborted } from "../../core/clock.ts";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { LocalStore } from "../local-store.ts";
 import { collect, type CollectionOptions, planCollection } from "./collect.ts";
 

@@ -1,5 +1,6 @@
 import type { H1 } from "../../protocol/brand.ts";
-import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, Clock, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import type { PostgresDatabase } from "../postgres/database.ts";
 import type { Statements } from "../postgres/pool.ts";
 import { postgresError } from "../postgres/problem.ts";

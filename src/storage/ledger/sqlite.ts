@@ -1,6 +1,7 @@
 import type { H1 } from "../../protocol/brand.ts";
 import { SluiceError } from "../../core/errors.ts";
-import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, Clock, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import { databaseError, isBusy, isCorrupt, type NamedDatabase } from "../sqlite/database-error.ts";
 import { fileIdOf } from "../sqlite/file-id.ts";
 import { inTransaction } from "../sqlite/transaction.ts";

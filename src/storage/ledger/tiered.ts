@@ -1,7 +1,8 @@
 import type { H1 } from "../../protocol/brand.ts";
 import { isSluiceError } from "../../core/errors.ts";
 import type { PartHealth } from "../../core/health.ts";
-import type { BlobKey, Clock, Events, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, Clock, FileFacts, Freshness, Ledger, UnverifiedFile } from "../../core/ports.ts";
 import { tellFailure } from "../failures.ts";
 import type { PostgresDatabase } from "../postgres/database.ts";
 import { CatchUp } from "./catch-up.ts";

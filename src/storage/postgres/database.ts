@@ -1,6 +1,7 @@
 import { SluiceError } from "../../core/errors.ts";
 import type { PartHealth } from "../../core/health.ts";
-import type { Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
 import { migratePostgres } from "./migrate.ts";
 import { Pool, type PoolOptions, type Statements } from "./pool.ts";
 import { isDropped, isMisconfigured, isUnreachable, NoAnswerError, postgresError, reasonOf } from "./problem.ts";

@@ -1,7 +1,8 @@
 import { blobKey, type FileRequest } from "../../protocol/goproxy/index.ts";
 import { sleepUnlessAborted } from "../../core/clock.ts";
 import { isSluiceError } from "../../core/errors.ts";
-import type { BlobKey, Clock, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, Clock } from "../../core/ports.ts";
 
 export interface HealerOptions {
   /** Brings a file again that was taken away. Fails with why it cannot be had now. */

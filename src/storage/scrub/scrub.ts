@@ -2,7 +2,7 @@ import type { ModulePath } from "../../protocol/brand.ts";
 import { blobKey, type FileRequest } from "../../protocol/goproxy/index.ts";
 import { matchPrefixPatterns } from "../../protocol/module/index.ts";
 import { isSluiceError } from "../../core/errors.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import { isFileRequest, requestOf } from "../layout.ts";
 import { checkStored, type CheckStoredOptions } from "./check-stored.ts";
 import { setAside } from "./set-aside.ts";

@@ -1,6 +1,7 @@
 import type { FileRequest } from "../../protocol/goproxy/index.ts";
 import { sleepUnlessAborted } from "../../core/clock.ts";
-import type { BlobKey, Clock, Events, ZipVerifier } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, Clock, ZipVerifier } from "../../core/ports.ts";
 import { isFileRequest, requestOf } from "../layout.ts";
 import type { LocalStore } from "../local-store.ts";
 import { checkStored } from "./check-stored.ts";

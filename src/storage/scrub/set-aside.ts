@@ -1,5 +1,5 @@
 import { blobKey, type FileRequest } from "../../protocol/goproxy/index.ts";
-import type { Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
 import type { LocalStore } from "../local-store.ts";
 
 /**

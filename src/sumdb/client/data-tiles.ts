@@ -1,4 +1,5 @@
-import type { Events, FetchContext } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { FetchContext } from "../../core/ports.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import {
   checkDataTile,

@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events, FetchContext, SignedTree, SumStore } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, FetchContext, SignedTree, SumStore } from "../../core/ports.ts";
 import { Singleflight } from "../../core/singleflight.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import { emptyTreeHash, equalHashes, type NoteVerifier, openNote, parseTree } from "../../protocol/sumdb/index.ts";

@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { BlobKey, BlobStore, Events, FetchContext } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, BlobStore, FetchContext } from "../../core/ports.ts";
 import { hashBytes, type Tile, tileHeight, tilePath } from "../../protocol/sumdb/index.ts";
 import { missing } from "./problems.ts";
 import type { LogResponse, LogTransport } from "./transport.ts";

@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Clock, Events, FetchContext, SignedTree } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { Clock, FetchContext, SignedTree } from "../../core/ports.ts";
 import { Singleflight } from "../../core/singleflight.ts";
 import type { Follower } from "./follower.ts";
 import { invalid, missing, openOrRefuse } from "./problems.ts";

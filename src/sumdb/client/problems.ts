@@ -1,5 +1,6 @@
 import { SluiceError } from "../../core/errors.ts";
-import type { Events, SignedTree } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { SignedTree } from "../../core/ports.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 
 /** The log does not have what belongs to a tree that it signed. That is not "does not exist": it may be on its way. */

@@ -1,5 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { BlobStore, Clock, Events, FetchContext, LogRecord, SignedTree, SumStore } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobStore, Clock, FetchContext, LogRecord, SignedTree, SumStore } from "../../core/ports.ts";
 import { Singleflight, waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
-import type { Events, FetchContext, LogRecord, SignedTree } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { FetchContext, LogRecord, SignedTree } from "../../core/ports.ts";
 import { Singleflight } from "../../core/singleflight.ts";
 import { ProtocolError } from "../../protocol/error.ts";
 import {

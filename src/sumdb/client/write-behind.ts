@@ -1,4 +1,5 @@
-import type { BlobKey, BlobStore, Events } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { BlobKey, BlobStore } from "../../core/ports.ts";
 
 export interface WriteBehindOptions {
   readonly blobs: BlobStore;

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import type { Events, LogRecord, NewLogRecord, SumStore } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { LogRecord, NewLogRecord, SumStore } from "../../core/ports.ts";
 
 export interface AppenderOptions {
   readonly log: string;

@@ -12,7 +12,8 @@ import {
 } from "../../protocol/sumdb/index.ts";
 import { type Answer, answerBytes, type CacheState } from "../../core/answer.ts";
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
-import type { Events, FetchContext, LogRecord, NewLogRecord, SumStore } from "../../core/ports.ts";
+import type { Events } from "../../core/events.ts";
+import type { FetchContext, LogRecord, NewLogRecord, SumStore } from "../../core/ports.ts";
 import type { ServedLog } from "../../core/served-log.ts";
 import { Singleflight, waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
