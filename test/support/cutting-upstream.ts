@@ -26,10 +26,10 @@ export interface CuttingUpstream extends AsyncDisposable {
   readonly sentBytes: number;
 }
 
-/** `play` says how each request goes, counted from 1. */
+/** `play` says how each request goes, counted from 1, and by its URL. */
 export async function startCuttingUpstream(
   bytes: Uint8Array,
-  play: (request: number) => Scene,
+  play: (request: number, url: string) => Scene,
 ): Promise<CuttingUpstream> {
   const requests: { range?: string; ifRange?: string; status: number }[] = [];
   let sentBytes = 0;
@@ -38,7 +38,7 @@ export async function startCuttingUpstream(
     response.on("error", () => undefined);
     const { range, "if-range": ifRange } = request.headers;
     const seen = { ...(range !== undefined && { range }), ...(ifRange !== undefined && { ifRange: String(ifRange) }) };
-    const scene = play(requests.length + 1);
+    const scene = play(requests.length + 1, request.url ?? "");
     const body = answer(request, response, { ...scene, bytes: scene.bytes ?? bytes });
     requests.push({ ...seen, status: response.statusCode });
     const part = body.subarray(0, scene.cutAfter ?? body.length);
