@@ -16,8 +16,11 @@ import { startS3Server } from "../support/s3-server.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
 
 const modules = new Map(fixtureFiles());
-const cold = [...modules.keys()].filter((path) => path.endsWith(".mod")).map((path) => `/${path.replace(/^\//, "")}`);
 const stored = "/example.com/leaf/@v/v1.0.0.zip";
+/** Of other versions: with a zip come the other files of its own. */
+const cold = [...modules.keys()]
+  .filter((path) => path.endsWith(".mod") && !path.includes("leaf/@v/v1.0.0."))
+  .map((path) => `/${path.replace(/^\//, "")}`);
 const statusOfDrills = z.custom<DrillStatus>();
 const patience = { timeout: 60_000, interval: 100 };
 // Each has processes of its own, and waits for what these notice.
@@ -35,7 +38,9 @@ afterAll(() => upstream.close());
 async function start(env: Readonly<Record<string, string>> = {}): Promise<RunningSluice> {
   const sluice = await startSluiceProcess({ upstream: upstream.url, env: { SLUICE_DRILL_ENABLED: "true", ...env } });
   onTestFinished(() => sluice.stop().then(() => undefined));
-  expect((await ask(sluice.url, stored)).status).toBe(200);
+  for (const kind of ["zip", "mod", "info"]) {
+    expect((await ask(sluice.url, stored.replace(/zip$/, kind))).status).toBe(200);
+  }
   return sluice;
 }
 
