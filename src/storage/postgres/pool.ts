@@ -1,6 +1,7 @@
 import postgres from "postgres";
 import type { Secret } from "../../core/secret.ts";
 import type { Clock } from "../../core/ports.ts";
+import { isLostConnection, surviveLostWrites } from "./lost-write.ts";
 import { NoAnswerError } from "./problem.ts";
 
 export type Sql = postgres.Sql;
@@ -30,7 +31,7 @@ const idleInTransactionMs = 15_000;
 
 /**
  * Connections to PostgreSQL. The library puts a new statement behind one that hangs, so a pool in which one did not answer in
- * time is let go of as a whole.
+ * time is let go of as a whole, and so is one that lost a connection (`lost-write.ts`).
  */
 export class Pool {
   readonly #options: PoolOptions;
@@ -49,7 +50,7 @@ export class Pool {
     try {
       return await Promise.race([work(sql), this.#noAnswer(timeoutMs, answered.signal)]);
     } catch (error) {
-      if (error instanceof NoAnswerError && this.#sql === sql) await this.letGo();
+      if ((error instanceof NoAnswerError || isLostConnection(error)) && this.#sql === sql) await this.letGo();
       throw error;
     } finally {
       answered.abort();
@@ -75,6 +76,7 @@ export class Pool {
 }
 
 function connect({ url, password, authorities, ...options }: PoolOptions): Sql {
+  surviveLostWrites();
   const [, mode] = /[?&]sslmode=([^&#]*)/.exec(url.reveal()) ?? [];
   const ssl = tlsOf(mode, authorities, firstHost(url.reveal()));
   return postgres(url.reveal(), {
