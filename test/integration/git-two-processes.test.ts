@@ -53,7 +53,8 @@ describe.skipIf(lacks("git"))("processes on one data folder", () => {
   test("have mirrors of their own, and the next one takes over those of one that was killed while it fetched", async () => {
     const first = await start();
     const second = await start();
-    expect(second.output()).toContain("another process");
+    // It looks for its mirrors while it begins to serve.
+    await expect.poll(() => second.output(), { timeout: 20_000 }).toContain("another process");
     // Nobody else fetches yet, so that it is the first one whose fetch stops.
     let packs = 0;
     server.setFault(({ kind }) => kind === "pack" && (packs += 1) > 1, { kind: "stall", afterBytes: 30 });

@@ -46,7 +46,9 @@ async function memoryOf(sluice: RunningSluice): Promise<number> {
 describe("with more to fetch than it can", () => {
   test("a node refuses what is cold, answers what it has, asks nobody else, and does not grow", async () => {
     const { upstream, sluice } = await scene();
-    for (const path of [stored, record]) expect((await ask(sluice.url, path)).status).toBe(200);
+    // The whole version, so that nothing is left to be fetched with its zip.
+    const version = ["mod", "info"].map((kind) => stored.replace(/zip$/, kind));
+    for (const path of [stored, ...version, record]) expect((await ask(sluice.url, path)).status).toBe(200);
     upstream.requests.length = 0;
     upstream.setFault(/.*/, { kind: "hang" });
 
