@@ -35,8 +35,8 @@ describe("a purge", () => {
   });
 
   it.each([
-    [[], "the body is no JSON object; its fields are module, version, kind, negatives, pattern"],
-    [null, "the body is no JSON object; its fields are module, version, kind, negatives, pattern"],
+    [[], "the body is no JSON object; the fields are module, version, kind, negatives, pattern"],
+    [null, "the body is no JSON object; the fields are module, version, kind, negatives, pattern"],
     [{}, 'it names neither module nor pattern; write {"module": "example.com/mod"}'],
     [{ modul: module }, 'there is no field "modul"; the fields are module, version, kind, negatives, pattern'],
     [
