@@ -1,6 +1,6 @@
-import { access, constants, mkdir, open } from "node:fs/promises";
+import { access, constants, mkdir, open, readdir } from "node:fs/promises";
 import path from "node:path";
-import { errorCode, isMissing } from "./storage-error.ts";
+import { errorCode, isMissing, storageError } from "./storage-error.ts";
 
 /** Makes the folder with all above it. Answers the topmost that was made. */
 export async function makeFolder(folder: string): Promise<string | undefined> {
@@ -55,5 +55,15 @@ async function checkWritableAbove(folder: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error;
     await checkWritableAbove(above);
+  }
+}
+
+/** What stands in it; nothing where there is no such folder. */
+export async function readFolder(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw storageError("read", folder, error);
   }
 }

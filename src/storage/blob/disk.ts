@@ -1,12 +1,12 @@
 import { existsSync, renameSync } from "node:fs";
-import { access, constants, copyFile, link, open, readdir, rename, rm, stat, statfs, unlink } from "node:fs/promises";
+import { access, constants, copyFile, link, open, rename, rm, stat, statfs, unlink } from "node:fs/promises";
 import path from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore } from "../../core/ports.ts";
 import { Quarantine, type QuarantineLimits } from "../quarantine.ts";
 import { Staging } from "../staging.ts";
 import { errorCode, isMissing, storageError } from "../storage-error.ts";
-import { makeFolder, placeInFolder, syncFolder } from "../folders.ts";
+import { makeFolder, placeInFolder, readFolder, syncFolder } from "../folders.ts";
 import { openDiskBlob, revisionOf } from "./disk-blob.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 
@@ -306,15 +306,6 @@ async function writeNew(file: string, bytes: Uint8Array, durable: boolean): Prom
     if (durable) await handle.datasync();
   } finally {
     await handle.close();
-  }
-}
-
-async function readFolder(folder: string) {
-  try {
-    return await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw storageError("read", folder, error);
   }
 }
 

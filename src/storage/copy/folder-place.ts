@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import { SluiceError } from "../../core/errors.ts";
 import { openDiskBlob } from "../blob/disk-blob.ts";
 import { openFactReader } from "../ledger/fact-reader.ts";
+import { readFolder } from "../folders.ts";
 import { isMissing, storageError } from "../storage-error.ts";
 import type { Place, PlacedFile } from "./place.ts";
 
@@ -43,15 +44,6 @@ async function* ifFile(root: string, name: string): AsyncGenerator<PlacedFile> {
     if (stats.isFile()) yield { name, size: stats.size };
   } catch (error) {
     if (!isMissing(error)) throw storageError("read", path.join(root, name), error);
-  }
-}
-
-async function readFolder(folder: string) {
-  try {
-    return await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw storageError("read", folder, error);
   }
 }
 
