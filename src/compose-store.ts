@@ -25,12 +25,13 @@ interface StoreParts extends Pick<DataFolderOptions, "shareLedger"> {
 
 /** The store: memory in front of the disk, and the disk alone or in front of a bucket. Fails with `storage_failed`. */
 export async function composeStore(config: Config, { names, ...parts }: StoreParts): Promise<OpenedStore> {
-  const { dataDir, wholeFileLimitBytes, diskCacheSizeBytes: maxDiskBytes } = config.store;
+  const { dataDir, wholeFileLimitBytes, reserveBytes, diskCacheSizeBytes: maxDiskBytes } = config.store;
   const { faults } = names;
   return openDataFolder({
     ...parts,
     dataDir,
     wholeFileLimitBytes,
+    reserveBytes,
     clock: systemClock,
     wrapDisk: faults && ((disk) => withDiskFaults(disk, faults)),
     ...(config.sharedBucket !== undefined && {

@@ -5,7 +5,7 @@ import type { Clock, FetchContext, ModuleStore, StoredFile, ZipVerifier } from "
 import type { FileRequest } from "./protocol/goproxy/index.ts";
 import { parseChain } from "./sources/chain-spec.ts";
 import { createPrivateRules } from "./sources/private.ts";
-import { type Collector, startCollector } from "./storage/gc/collector.ts";
+import { type Collector, type CollectorOptions, startCollector } from "./storage/gc/collector.ts";
 import { type KnownVersion, whyIrreplaceable } from "./storage/gc/replaceable.ts";
 import { openLocalStore } from "./storage/local-store.ts";
 import { createHeal } from "./storage/scrub/heal.ts";
@@ -14,7 +14,7 @@ import { type Scrubber, startScrubber } from "./storage/scrub/scrubber.ts";
 interface UpkeepParts {
   readonly dataDir: string;
   /** What is served from the data folder. */
-  readonly store: Pick<ModuleStore, "peek">;
+  readonly store: Pick<ModuleStore, "peek"> & Pick<CollectorOptions, "onScarce">;
   readonly verifier: ZipVerifier;
   readonly events: Events;
   readonly clock: Clock;
@@ -68,7 +68,8 @@ async function startUpkeep(
     }
     if (maxSizeBytes > 0) {
       const whyKept = composeWhyKept(config);
-      running.push(startCollector({ store: local, clock, events, maxBytes: maxSizeBytes, whyKept }));
+      const { onScarce } = store;
+      running.push(startCollector({ store: local, clock, events, maxBytes: maxSizeBytes, whyKept, onScarce }));
     }
     let ending: Promise<void> | undefined;
     return () => (ending ??= Promise.all(running.map((one) => one.close())).then(() => local.close()));

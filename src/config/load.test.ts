@@ -22,6 +22,7 @@ describe("without anything", () => {
       memoryBytes: 256 * 2 ** 20,
       wholeFileLimitBytes: 32 * 2 ** 20,
       diskCacheSizeBytes: 20 * 2 ** 30,
+      reserveBytes: 256 * 2 ** 20,
       scrubIntervalMs: 30 * 86_400_000,
       scrubRateBytes: 8 * 2 ** 20,
       maxSizeBytes: 0,

@@ -28,6 +28,14 @@ export type SluiceEvent =
   /** Files were removed to make room. */
   | { readonly type: "store_collected"; readonly files: number; readonly bytes: number; readonly leftBytes: number }
   | { readonly type: "store_failed"; readonly store: string; readonly operation: string; readonly error: Error }
+  /** The disk has less free space than files leave alone, so that none is kept any more, or has enough again. */
+  | {
+      readonly type: "disk_space";
+      readonly folder: string;
+      readonly state: "low" | "ok";
+      readonly freeBytes: number;
+      readonly reserveBytes: number;
+    }
   /** A database that nodes share was lost, or answers again. */
   | {
       readonly type: "database_state";

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Events, SluiceEvent } from "../core/events.ts";
+import { isStoreRefusal } from "../core/store-refusal.ts";
 import { countEvent, type Metrics } from "./metrics.ts";
 
 /** Turns events into log lines for people and numbers for machines. */
@@ -27,9 +28,25 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       logger.info({ event: type, ...facts }, "every file of the store was read and compared");
       return;
     case "store_collected":
-      logger.info({ event: type, ...facts }, "files were removed to keep the store within max_size of [store]");
+      logger.info({ event: type, ...facts }, "files were removed to make room (max_size and reserve of [store])");
+      return;
+    case "disk_space":
+      if (event.state === "ok")
+        logger.info({ event: type, ...facts }, "there is space on the disk again; files are kept");
+      else
+        logger.error(
+          { event: type, ...facts },
+          "the disk is nearly full: new files are passed on and not kept, and what is stored is served",
+        );
       return;
     case "store_failed":
+      if (isStoreRefusal(event.error)) {
+        logger.debug(
+          { event: type, ...facts, error: messageOf(event) },
+          "a file is not kept, as the disk is nearly full",
+        );
+        return;
+      }
       logger.error(
         { event: type, ...facts, error: messageOf(event) },
         "the store failed; answers go on from memory and upstreams",

@@ -2,6 +2,7 @@ import { isSluiceError } from "../core/errors.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { SluiceEvent } from "../core/events.ts";
 import type { BlobKey } from "../core/ports.ts";
+import { isStoreRefusal } from "../core/store-refusal.ts";
 
 /** That something is wrong, or well again. */
 export interface Sign {
@@ -155,6 +156,24 @@ export const healingRules: readonly HealingRule[] = [
     isOver: (part, { parts }) => partIsWell(part, parts),
   },
   {
+    name: "disk-reserve",
+    detect: "the disk has less free space than `reserve` of [store], and nothing could be removed to change that",
+    act: "no new file is kept, so that databases and logs can still be written; clients get new files through memory, and what is stored as before",
+    check: "more than the reserve is free again",
+    sign: (event) =>
+      event.type === "disk_space" && event.state === "low"
+        ? {
+            subject: event.folder,
+            what: `${mib(event.freeBytes)} MiB are free, the reserve is ${mib(event.reserveBytes)} MiB`,
+          }
+        : undefined,
+    cure: (event) =>
+      event.type === "disk_space" && event.state === "ok"
+        ? { subject: event.folder, what: `${mib(event.freeBytes)} MiB are free` }
+        : undefined,
+    isOver: (_folder, { parts }) => partIsWell("disk space", parts),
+  },
+  {
     name: "store-failing",
     detect:
       "the store fails for another reason than a full disk: permissions, I/O errors, a database that cannot be written",
@@ -162,7 +181,7 @@ export const healingRules: readonly HealingRule[] = [
     check: "the store can be read and written, and nothing has failed for a while",
     quietMs: 10_000,
     sign: (event) =>
-      event.type === "store_failed" && !isFullDisk(event.error)
+      event.type === "store_failed" && !isFullDisk(event.error) && !isStoreRefusal(event.error)
         ? { subject: event.store, what: event.error.message }
         : undefined,
     isOver: (_store, { parts }) => storeIsWell(parts),
@@ -241,6 +260,10 @@ function partIsWell(name: string, parts: readonly PartHealth[]): string | undefi
 function storeIsWell(parts: readonly PartHealth[]): string | undefined {
   const store = parts.find(({ part }) => part.startsWith("store "));
   return store?.state === "ok" ? store.detail : undefined;
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 function isFullDisk(error: Error): boolean {

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PartHealth } from "../core/health.ts";
 import type { SluiceEvent } from "../core/events.ts";
+import { isStoreRefusal } from "../core/store-refusal.ts";
 import { healingRules } from "./healing-rules.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -332,6 +333,16 @@ export function createMetrics(options: MetricsOptions) {
       buckets: secondsBuckets,
       registers: [registry],
     }),
+    belowReserve: new Gauge({
+      name: "sluice_disk_below_reserve",
+      help: "1 while less is free on the disk than `reserve` of [store], so that new files are passed on and not kept.",
+      registers: [registry],
+    }),
+    storeRefusals: new Counter({
+      name: "sluice_store_refusals_total",
+      help: "Writes of files that were not begun, so that the reserve of the disk stays free.",
+      registers: [registry],
+    }),
     storeFailures: new Counter({
       name: "sluice_store_failures_total",
       help: "Operations of the store that failed (disk full, no permission, I/O error).",
@@ -366,8 +377,12 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
     case "integrity_failed":
       metrics.integrityFailures.labels(event.source).inc();
       return;
+    case "disk_space":
+      metrics.belowReserve.set(event.state === "low" ? 1 : 0);
+      return;
     case "store_failed":
-      metrics.storeFailures.labels(event.store, event.operation).inc();
+      if (isStoreRefusal(event.error)) metrics.storeRefusals.inc();
+      else metrics.storeFailures.labels(event.store, event.operation).inc();
       return;
     case "bucket_state":
       metrics.bucketUp.labels(event.bucket).set(event.state === "ok" ? 1 : 0);

@@ -8,6 +8,7 @@ import type { S3BlobStore } from "./blob/s3.ts";
 import { isRefusal } from "./blob/s3-error.ts";
 import { BucketGuard } from "./bucket-guard.ts";
 import { createDiskCache, type DiskCacheStore } from "./disk-cache.ts";
+import type { DiskReserve } from "./disk-reserve.ts";
 import { Eviction } from "./disk-cache-eviction.ts";
 import { attempt } from "./failures.ts";
 import { isOnFullDisk } from "./full-disk.ts";
@@ -25,6 +26,8 @@ export interface BucketTierOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly events: Events;
+  /** Of the disk: where space is scarce, room is made. */
+  readonly reserve: DiskReserve;
   /** Of the files on the disk; 0 is no limit. */
   readonly maxBytes: number;
 }
@@ -78,6 +81,7 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
   }
   const uploader = new Uploader({ ...options, outbox, guard });
   const eviction = new Eviction({ ...options, outbox, guard, uploader });
+  const endTelling = options.reserve.onScarce((missingBytes) => eviction.makeRoom(missingBytes));
   const closing = new AbortController();
   let seeding: Promise<void> | undefined;
   return {
@@ -93,6 +97,7 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
     },
     async stop() {
       closing.abort();
+      endTelling();
       await seeding;
       await eviction.close();
     },

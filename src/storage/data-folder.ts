@@ -5,7 +5,9 @@ import type { Events } from "../core/events.ts";
 import type { BlobKey, BlobStore, Clock, FileFacts, Ledger, ModuleStore, ZipVerifier } from "../core/ports.ts";
 import { createDiskBlobStore, type DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
+import { withReserve } from "./blob/reserving-disk.ts";
 import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";
+import { DiskReserve } from "./disk-reserve.ts";
 import { isOnFullDisk } from "./full-disk.ts";
 import { requestOf } from "./layout.ts";
 import { openSqliteLedger } from "./ledger/sqlite.ts";
@@ -30,6 +32,8 @@ export interface DataFolderOptions {
   };
   /** Puts the ledger that several nodes share behind the folder's own. `concede` takes a file out of the store whose facts do not stand there. */
   readonly shareLedger?: ShareLedger | undefined;
+  /** Free space that files of modules leave alone, but at most a twentieth of the disk. Default 0, which is none. */
+  readonly reserveBytes?: number;
   /** Stands before the disk. */
   readonly wrapDisk?: ((disk: DiskBlobStore) => DiskBlobStore) | undefined;
 }
@@ -38,6 +42,8 @@ type ShareLedger = (local: Ledger, concede: (ours: FileFacts) => Promise<void>) 
 
 export interface OpenedStore extends ModuleStore {
   readonly health: HealthOf;
+  /** Told of how much should go where free space is scarce. Answers how to end it. */
+  onScarce(listener: (missingBytes: number) => void): () => void;
   /** Where a client gets a stored file from the bucket behind this store, for a short time. Absent without a bucket. */
   readonly signedUrl?: BucketTier["signedUrl"];
   /** Told of each file of ours that another node was first with: whoever has it in memory forgets it. Answers how to end it. */
@@ -49,17 +55,18 @@ export interface OpenedStore extends ModuleStore {
  * `outbox.db`. When the ledger is new, whatever stands in `modules/` is checked and recorded in the background.
  */
 export async function openDataFolder(options: DataFolderOptions): Promise<OpenedStore> {
-  const { dataDir, events, clock, bucket, wrapDisk = (disk) => disk } = options;
+  const { dataDir, events, clock, bucket, reserveBytes = 0, wrapDisk = (disk) => disk } = options;
   const own = await createDiskBlobStore({
     root: path.join(dataDir, "modules"),
     stagingDir: path.join(dataDir, "staging"),
     quarantineDir: path.join(dataDir, "quarantine"),
   });
-  const disk = wrapDisk(own);
+  const reserve = new DiskReserve({ folder: dataDir, bytes: reserveBytes, clock, events });
+  const disk = withReserve(wrapDisk(own), reserve);
   const { ledger: local, isNew } = await openLedger(options);
   const opened = Promise.withResolvers<(ours: FileFacts) => Promise<void>>();
   const ledger = (await options.shareLedger?.(local, async (ours) => (await opened.promise)(ours))) ?? local;
-  const tier = bucket && (await openTier(bucket, { dataDir, disk, ledger, clock, events }));
+  const tier = bucket && (await openTier(bucket, { dataDir, disk, reserve, ledger, clock, events }));
   const closing = new AbortController();
   const store = createModuleStore({
     ...options,
@@ -68,12 +75,15 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     isShared: tier !== undefined,
     ...(tier !== undefined && { isInDoubt: (key: BlobKey) => tier.blobs.isInDoubt(key), send: tier.send }),
     stagingFile: () => disk.stagingFile(),
+    // What is stored is served, whatever space is left.
+    scratchFile: () => own.stagingFile(),
     beforeClose: async () => {
       closing.abort();
       await tier?.stop();
       await rebuilding;
     },
   });
+  await reserve.start();
   const concedeListeners = new Set<(key: BlobKey) => void>();
   const conceded = (key: BlobKey): void => concedeListeners.forEach((listener) => listener(key));
   tier?.start(async (key, take) => {
@@ -89,7 +99,8 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     : undefined;
   return Object.assign(store, {
     ...(tier !== undefined && { signedUrl: tier.signedUrl }),
-    health: tier?.health ?? (() => []),
+    health: () => [...(tier?.health() ?? []), ...reserve.health()],
+    onScarce: (listener: (missingBytes: number) => void) => reserve.onScarce(listener),
     onConceded: (listener: (key: BlobKey) => void) => {
       concedeListeners.add(listener);
       return () => void concedeListeners.delete(listener);

@@ -1,14 +1,13 @@
-import { statfs } from "node:fs/promises";
 import type { PartHealth } from "../core/health.ts";
 import type { Events } from "../core/events.ts";
 import type { BlobKey, BlobStore, Clock, Ledger } from "../core/ports.ts";
 import type { DiskBlobStore, DiskFile } from "./blob/disk.ts";
 import type { BucketGuard } from "./bucket-guard.ts";
+import { spaceOf } from "./disk-space.ts";
 import { attempt } from "./failures.ts";
 import { isFileRequest, requestOf, zipHashKey } from "./layout.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Uploader } from "./outbox-uploader.ts";
-import { storageError } from "./storage-error.ts";
 
 export interface EvictionOptions {
   readonly disk: DiskBlobStore;
@@ -61,6 +60,8 @@ export class Eviction {
   #running: Promise<void> | undefined;
   #restsUntil = 0;
   #spaceCheckedAt = 0;
+  /** That somebody else found missing. */
+  #missingBytes = 0;
 
   constructor(options: EvictionOptions) {
     this.#options = options;
@@ -78,6 +79,12 @@ export class Eviction {
     this.#bytes += bytes;
     const isSpaceDue = clock.now() - this.#spaceCheckedAt >= spaceCheckMs;
     if (isSpaceDue || (maxBytes > 0 && this.#bytes > maxBytes)) this.#begin();
+  }
+
+  /** Space is scarce on the disk, by what its reserve says. */
+  makeRoom(missingBytes: number): void {
+    this.#missingBytes = missingBytes;
+    this.#begin();
   }
 
   async close(): Promise<void> {
@@ -120,11 +127,11 @@ export class Eviction {
     const bytes = this.#bytes ?? 0;
     if (maxBytes > 0 && bytes > maxBytes) return { reason: "quota", bytes: bytes - maxBytes * (1 - slack) };
     this.#spaceCheckedAt = clock.now();
-    const { bavail, blocks, bsize } = await statfs(dataDir).catch((error: unknown) => {
-      throw storageError("read the free space of", dataDir, error);
-    });
-    const low = Math.min(lowSpaceBytes, (blocks * bsize) / 20);
-    return bavail * bsize < low ? { reason: "space", bytes: 2 * low - bavail * bsize } : undefined;
+    const { freeBytes, totalBytes } = await spaceOf(dataDir);
+    const low = Math.min(lowSpaceBytes, totalBytes / 20);
+    const missing = Math.max(freeBytes < low ? 2 * low - freeBytes : 0, this.#missingBytes);
+    this.#missingBytes = 0;
+    return missing > 0 ? { reason: "space", bytes: missing } : undefined;
   }
 
   async #measure(): Promise<number> {

@@ -33,6 +33,8 @@ export interface ModuleStoreOptions {
   readonly events: Events;
   /** Names new files on the file system of `blobs`, so that a finished one is taken over without a copy. */
   readonly stagingFile: () => Promise<string>;
+  /** The same for copies of stored files, which are gone when they were checked. Default: `stagingFile`. */
+  readonly scratchFile?: () => Promise<string>;
   /** For the tier in memory; 0 is none. Half as much again may be held by clients that are just being answered. */
   readonly memoryBytes: number;
   /** Files up to this size, but at most an eighth of `memoryBytes`, are read whole, larger ones are streamed. */
@@ -65,7 +67,7 @@ class TieredModuleStore implements ConcedingModuleStore {
   readonly #records: RecordStore;
 
   constructor(options: ModuleStoreOptions) {
-    const { blobs, events, verifier, stagingFile } = options;
+    const { blobs, events, verifier, stagingFile, scratchFile = stagingFile } = options;
     this.#options = options;
     const hot = new HotTier(options.memoryBytes);
     const wholeReads = new WholeReads({
@@ -84,7 +86,7 @@ class TieredModuleStore implements ConcedingModuleStore {
       isInDoubt: options.isInDoubt,
       send: options.send,
       zipHashes: new ZipHashes(blobs, events),
-      inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile, wholeReads }),
+      inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile: scratchFile, wholeReads }),
     });
   }
 

@@ -26,6 +26,7 @@ export interface BucketNodeOptions {
   readonly dataDir?: string;
   readonly clock?: Clock;
   readonly diskCacheBytes?: number;
+  readonly reserveBytes?: number;
   /** Stands between the store and the bucket. */
   readonly wrap?: (bucket: S3BlobStore) => S3BlobStore;
 }
@@ -34,7 +35,14 @@ const mib = 1024 * 1024;
 let sharedVerifier: ZipVerifier | undefined;
 
 export async function openBucketNode(options: BucketNodeOptions): Promise<BucketNode> {
-  const { server, prefix, clock = systemClock, diskCacheBytes = 0, wrap = (bucket) => bucket } = options;
+  const {
+    server,
+    prefix,
+    clock = systemClock,
+    diskCacheBytes = 0,
+    reserveBytes = 0,
+    wrap = (bucket) => bucket,
+  } = options;
   const dataDir = options.dataDir ?? (await mkdtemp(path.join(tmpdir(), "sluice-bucket-")));
   const events = recordEvents();
   sharedVerifier ??= createZipVerifier({ workers: 1 });
@@ -42,6 +50,7 @@ export async function openBucketNode(options: BucketNodeOptions): Promise<Bucket
     dataDir,
     memoryBytes: 64 * mib,
     wholeFileLimitBytes: mib,
+    reserveBytes,
     verifier: sharedVerifier,
     clock,
     events,

@@ -10,6 +10,8 @@ export interface CollectionOptions {
   readonly unusedSince?: number | undefined;
   /** Those unused for longest go until all files of modules are within this. */
   readonly maxBytes?: number | undefined;
+  /** Those unused for longest go until so much is gone, whatever is left then. */
+  readonly missingBytes?: number | undefined;
   /** Why a version has to stay. */
   readonly whyKept: (version: KnownVersion) => string | undefined;
 }
@@ -64,10 +66,11 @@ export async function planCollection(store: LocalStore, options: CollectionOptio
     kept.set(why, { files: count.files + version.files.length, bytes: count.bytes + versionBytes });
   }
   const collected: CollectedFile[] = [];
+  const { unusedSince = 0, maxBytes = Number.POSITIVE_INFINITY, missingBytes = 0 } = options;
   let collectedBytes = 0;
   for (const file of candidates.toSorted(unusedFirst)) {
-    const isOld = file.usedAt < (options.unusedSince ?? 0);
-    const isOver = bytes - collectedBytes > (options.maxBytes ?? Number.POSITIVE_INFINITY);
+    const isOld = file.usedAt < unusedSince;
+    const isOver = bytes - collectedBytes > maxBytes || collectedBytes < missingBytes;
     if (!isOld && !isOver) break;
     collected.push(file);
     collectedBytes += file.size;

@@ -9,6 +9,8 @@ export interface CollectorOptions extends Pick<CollectionOptions, "whyKept"> {
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBytes: number;
+  /** Tells of how much should go where free space is scarce. Answers how to end it. Without it only `maxBytes` counts. */
+  readonly onScarce?: ((listener: (missingBytes: number) => void) => () => void) | undefined;
 }
 
 export interface Collector {
@@ -21,34 +23,52 @@ const intervalMs = 3_600_000;
 /** So that not every file that comes makes another one go. */
 const roomShare = 0.05;
 
-/** Looks at the size of a store every hour, and removes what was unused for longest when it is too large. */
+/** Removes what was unused for longest when a store is too large, which is looked at every hour, or when free space is scarce. */
 export function startCollector(options: CollectorOptions): Collector {
   const closing = new AbortController();
-  const running = run(options, closing.signal);
+  let missingBytes = 0;
+  let nap = new AbortController();
+  const endTelling = options.onScarce?.((missing) => {
+    missingBytes = missing;
+    nap.abort();
+  });
+  const rest = async (ms: number): Promise<boolean> => {
+    if (missingBytes === 0) await sleepUnlessAborted(options.clock, ms, AbortSignal.any([nap.signal, closing.signal]));
+    nap = new AbortController();
+    return !closing.signal.aborted;
+  };
+  const run = async (): Promise<void> => {
+    for (let waitMs = firstAfterMs; await rest(waitMs); waitMs = intervalMs) {
+      const missing = missingBytes;
+      missingBytes = 0;
+      await tryMakingRoom(options, missing, closing.signal);
+    }
+  };
+  const running = run();
   return {
     async close() {
+      endTelling?.();
       closing.abort();
       await running;
     },
   };
 }
 
-async function run(options: CollectorOptions, signal: AbortSignal): Promise<void> {
-  const { clock, events, store } = options;
-  for (let waitMs = firstAfterMs; await sleepUnlessAborted(clock, waitMs, signal); waitMs = intervalMs) {
-    try {
-      await makeRoom(options, signal);
-    } catch (cause) {
-      if (signal.aborted) return;
-      const error = cause instanceof Error ? cause : new Error(String(cause));
-      events.emit({ type: "store_failed", store: store.blobs.name, operation: "collect", error });
-    }
+async function tryMakingRoom(options: CollectorOptions, missingBytes: number, signal: AbortSignal): Promise<void> {
+  const { events, store } = options;
+  try {
+    await makeRoom(options, missingBytes, signal);
+  } catch (cause) {
+    if (signal.aborted) return;
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    events.emit({ type: "store_failed", store: store.blobs.name, operation: "collect", error });
   }
 }
 
-async function makeRoom({ store, events, maxBytes, whyKept }: CollectorOptions, signal: AbortSignal): Promise<void> {
-  const plan = await planCollection(store, { maxBytes: maxBytes * (1 - roomShare), whyKept });
-  if (plan.bytes <= maxBytes) return;
+async function makeRoom(options: CollectorOptions, missingBytes: number, signal: AbortSignal): Promise<void> {
+  const { store, events, maxBytes, whyKept } = options;
+  const plan = await planCollection(store, { maxBytes: maxBytes * (1 - roomShare), missingBytes, whyKept });
+  if (plan.bytes <= maxBytes && missingBytes === 0) return;
   const gone = await collect(store, plan.collected, () => signal.throwIfAborted());
-  events.emit({ type: "store_collected", ...gone, leftBytes: plan.bytes - gone.bytes });
+  if (gone.files > 0) events.emit({ type: "store_collected", ...gone, leftBytes: plan.bytes - gone.bytes });
 }
