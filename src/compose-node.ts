@@ -106,6 +106,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     events,
     memoryBytes: Math.floor(memoryBytes - hotBytes),
     shareLedger: shared?.shareLedger,
+    database: shared?.database,
   }).catch(async (error: unknown) => {
     await shared?.database.close();
     throw error;

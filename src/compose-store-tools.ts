@@ -29,6 +29,7 @@ import { type LocalStore, openLocalStore } from "./storage/local-store.ts";
 import { bucketBehind } from "./storage/scrub/bucket-scrub.ts";
 import { createHeal } from "./storage/scrub/heal.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
+import { deciderOf } from "./compose-store.ts";
 import { composeNetwork } from "./compose-network.ts";
 import { openNode } from "./compose-node.ts";
 import { composeService } from "./compose-service.ts";
@@ -196,12 +197,20 @@ export async function withBucket<T>(
   work: (bucket: LocalStore) => Promise<T>,
 ): Promise<T> {
   if (config.sharedBucket === undefined) throw noBucket();
-  const blobs = createS3BlobStore(toOptions({ kind: "bucket", ...config.sharedBucket }, config));
+  const { sharedBucket, sharedDatabase, store } = config;
+  const shared =
+    sharedDatabase &&
+    (await (await import("./compose-ledger.ts")).composeDatabase(sharedDatabase, { dataDir: store.dataDir, events }));
+  const blobs = createS3BlobStore({
+    ...toOptions({ kind: "bucket", ...sharedBucket }, config),
+    ...deciderOf(config, shared?.database),
+  });
   try {
     await blobs.check();
     return await work(bucketBehind(local, blobs, events));
   } finally {
     await blobs.close();
+    await shared?.database.close();
   }
 }
 

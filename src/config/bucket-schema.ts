@@ -3,7 +3,7 @@ import * as value from "./values.ts";
 
 /** `[bucket]`. */
 export const bucketSchema = section(
-  "A bucket in front of which the disk is a cache, so that several nodes have one store: AWS S3, MinIO, or another store that knows `If-None-Match`. Credentials are found where the AWS tools find them (environment, shared files, SSO, web identity, container, machine), unless they are named here.",
+  "A bucket in front of which the disk is a cache, so that several nodes have one store: AWS S3, MinIO, or any other that speaks S3. A store that does not heed `If-None-Match` when it writes needs `[database]`, or `only_writer`. Credentials are found where the AWS tools find them (environment, shared files, SSO, web identity, container, machine), unless they are named here.",
   {
     url: setting(value.text().optional(), {
       kind: "text",
@@ -62,6 +62,13 @@ export const bucketSchema = section(
       restart: true,
       synonyms: ["redirect", "redirect_min", "redirects", "presign"],
       doc: "Zips of at least this size that are stored are not sent to clients: they are redirected (307) to the bucket, by a URL that is signed and good for five minutes. Without it Sluice sends everything itself. Clients must reach `endpoint`, by `https` if they reach Sluice so. Not redirected are private modules, HEAD, ranges, and what the bucket does not have or cannot be asked for.",
+    }),
+    onlyWriter: setting(value.flag().optional(), {
+      kind: "boolean",
+      restart: true,
+      defaultDoc: "`false`",
+      synonyms: ["sole_writer", "single_writer", "exclusive"],
+      doc: "That no other node writes to this bucket. Needed for a store that does not heed `If-None-Match`, where nothing else could tell which of two nodes was first; with `[database]`, that decides, and this is not needed. A second node that says so as well is refused.",
     }),
   },
 );

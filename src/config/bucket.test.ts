@@ -18,6 +18,7 @@ describe("a bucket", () => {
       caFile: undefined,
       credentials: undefined,
       redirectFromBytes: undefined,
+      onlyWriter: false,
     });
   });
 

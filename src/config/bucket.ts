@@ -22,6 +22,8 @@ export interface BucketConfig {
   readonly credentials: { readonly accessKeyId: string; readonly secretKey: Secret } | undefined;
   /** Of zips that clients are redirected to; undefined is never. */
   readonly redirectFromBytes: number | undefined;
+  /** No other node writes there, so that a store without conditional writes will do. */
+  readonly onlyWriter: boolean;
 }
 
 /** Which store it is when an endpoint names no region; stores that are not AWS's take it without asking. */
@@ -61,6 +63,7 @@ export function readBucket(settings: BucketSettings, around: Surroundings, repor
     caFile,
     credentials: readCredentials(settings, around, report),
     redirectFromBytes: settings.redirectFromBytes,
+    onlyWriter: settings.onlyWriter ?? false,
   };
 }
 

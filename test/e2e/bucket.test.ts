@@ -12,6 +12,7 @@ import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { lacksS3Server, s3Programs } from "../support/s3-programs.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
+import { startUnconditionalStore } from "../support/unconditional-store.ts";
 
 const minio = s3Programs.find(({ name }) => name === "minio");
 if (minio === undefined) throw new Error("there is no MinIO among the S3 programs");
@@ -139,6 +140,29 @@ describe.skipIf(lacks("go", ["version"]) || lacksS3Server(minio))("the real go c
     const checked = await runCli(["config", "check", "--connect"], { cwd: tmpdir(), env: { ...env, GOPROXY: "off" } });
     expect(checked).toMatchObject({ code: 2, stderr: expect.stringMatching(sentence) });
     expect(checked.stderr).not.toContain(server.env["AWS_SECRET_ACCESS_KEY"]);
+  });
+
+  test("a bucket without conditional writes is for one node, or for nodes with a database, and refused else", async () => {
+    const bucket = await startUnconditionalStore(server, { manner: "ignores" });
+    onTestFinished(() => bucket[Symbol.asyncDispose]());
+    env = { ...env, SLUICE_BUCKET_ENDPOINT: bucket.endpoint };
+    const sentence = /does not heed If-None-Match when it writes.*set \[database\].*only_writer in \[bucket\]/;
+    await expect(startSluiceProcess({ upstream: "off", env })).rejects.toThrow(sentence);
+
+    env = { ...env, SLUICE_BUCKET_ONLY_WRITER: "true" };
+    const checked = await runCli(["config", "check", "--connect"], { cwd: tmpdir(), env: { ...env, GOPROXY: "off" } });
+    expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining("can be read and written") });
+    const dataDir = await folder();
+    const only = await start(upstream.url, dataDir);
+    await build(only, { tidy: true });
+    await untilSent(only);
+    await expect(startSluiceProcess({ upstream: "off", env })).rejects.toThrow(
+      /another Sluice, whose data folder has the store-id .*, is the only one that writes there/,
+    );
+    await only.stop();
+    // The disk is a cache: what is in the bucket is enough.
+    await rm(path.join(dataDir, "modules"), { recursive: true });
+    await build(await start("off", dataDir), { tidy: false });
   });
 
   test("a wrong key stops the start, and `config check --connect` finds a good one fine", async () => {

@@ -2,22 +2,28 @@ import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  ListMultipartUploadsCommand,
-  PutObjectCommand,
-  UploadPartCommand,
-} from "@aws-sdk/client-s3";
+import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { SluiceError } from "../../core/errors.ts";
-import type { BlobContent } from "../../core/ports.ts";
+import type { BlobContent, Clock } from "../../core/ports.ts";
 import type { S3Bucket } from "./s3-bucket.ts";
 import { statusOf } from "./s3-error.ts";
+import { S3Parts } from "./s3-parts.ts";
+import { claimLifetimeMs, type WriteClaims } from "./write-claims.ts";
 
-/** What a store's conditions hold for: `parts` of uploads in parts too, `whole` of those in one request only. */
-export type WriteOnce = "parts" | "whole";
+/**
+ * What a store's conditions hold for: `parts` of uploads in parts too, `whole` of those in one request only. Where it has none,
+ * `claims` decide.
+ */
+export type WriteOnce = "parts" | "whole" | "claims";
+
+type Outcome = "created" | "exists";
+
+interface Condition {
+  readonly IfNoneMatch?: "*";
+}
+
+/** One request that makes the object. */
+type Send = (client: S3Client, condition: Condition) => Promise<unknown>;
 
 interface Source {
   readonly size: number;
@@ -26,33 +32,47 @@ interface Source {
 }
 
 const writeIdName = "sluice-write";
-const partsAtOnce = 3;
 /** Several, so that a store that looks first and writes then is found out as well. */
 const probeWriters = 4;
+/** For the object of another writer to appear, whose claim was first. */
+const otherWriterMs = 10_000;
+const lookEveryMs = 100;
 
 export interface S3WritesOptions {
   readonly bucket: S3Bucket;
   /** A larger file is sent in parts of this size. S3 takes none below 5 MiB but the last. */
   readonly partBytes: number;
+  readonly clock: Clock;
+  /** For a store without conditions. Without them it is refused. */
+  readonly claims?: WriteClaims | undefined;
 }
 
 /**
  * Objects that are written once. Who was first is decided by the store itself, by `If-None-Match: *`: with requests that put,
  * copy, list and delete without a condition, several writers cannot agree on it, since any of them may be overwritten by one that
- * looked before and writes later. So a store without conditions is refused. One that has them for `PutObject` only gets large
- * files in one request.
+ * looked before and writes later. One that has conditions for `PutObject` only gets large files in one request.
+ *
+ * In a store without conditions, one writer at a time has the claim to an object, looks whether there is one, and sends its own.
+ * Whoever has no claim waits for the object of the one that has.
  */
 export class S3Writes {
   readonly #bucket: S3Bucket;
+  readonly #parts: S3Parts;
   readonly #partBytes: number;
+  readonly #clock: Clock;
+  readonly #claims: WriteClaims | undefined;
   #writeOnce: Promise<WriteOnce> | undefined;
+  #byClaims = false;
 
-  constructor({ bucket, partBytes }: S3WritesOptions) {
+  constructor({ bucket, partBytes, clock, claims }: S3WritesOptions) {
     this.#bucket = bucket;
+    this.#parts = new S3Parts(bucket);
     this.#partBytes = partBytes;
+    this.#clock = clock;
+    this.#claims = claims;
   }
 
-  /** Asked once, of the store itself. Fails with `storage_failed` when it has no conditions. */
+  /** Asked once, of the store itself. Fails with `storage_failed` when nothing decides who was first. */
   writeOnce(): Promise<WriteOnce> {
     this.#writeOnce ??= this.#probe().catch((error: unknown) => {
       this.#writeOnce = undefined;
@@ -61,7 +81,7 @@ export class S3Writes {
     return this.#writeOnce;
   }
 
-  async create(key: string, content: BlobContent): Promise<"created" | "exists"> {
+  async create(key: string, content: BlobContent): Promise<Outcome> {
     const writeOnce = await this.writeOnce();
     if ("bytes" in content) return this.#createWhole(key, sourceOf(content.bytes));
     const handle = await open(content.file, "r");
@@ -69,11 +89,16 @@ export class S3Writes {
       const { size } = await handle.stat();
       if (size !== content.size) throw new Error(`${content.file} has ${size} bytes instead of ${content.size}`);
       if (size <= this.#partBytes) return await this.#createWhole(key, sourceOf(await readFile(handle)));
-      if (writeOnce === "parts") return await this.#createFromParts(key, handle, size);
+      if (writeOnce !== "whole") return await this.#createFromParts(key, handle, size);
       return await this.#createWhole(key, { size, open: () => createReadStream(content.file) });
     } finally {
       await handle.close();
     }
+  }
+
+  /** See `S3Parts.abortOld`. */
+  abortOldUploads(prefix: string, time: Date): Promise<void> {
+    return this.#parts.abortOld(prefix, time);
   }
 
   async replace(key: string, bytes: Uint8Array): Promise<void> {
@@ -81,102 +106,81 @@ export class S3Writes {
     await this.#bucket.call((client) => client.send(new PutObjectCommand(object)));
   }
 
-  /** Ends uploads in parts that were begun before `time` and never completed, whoever began them: their parts cost space. */
-  async abortUploads(prefix: string, time: Date): Promise<void> {
-    const answer = await this.#bucket.call((client) =>
-      client.send(new ListMultipartUploadsCommand({ Bucket: this.#bucket.name, Prefix: prefix })),
+  async #createWhole(key: string, { size, open }: Source): Promise<Outcome> {
+    const writer = randomUUID();
+    const object = { Bucket: this.#bucket.name, Key: key, ContentLength: size, Metadata: { [writeIdName]: writer } };
+    return this.#writeTheFirst(key, writer, (client, condition) =>
+      client.send(new PutObjectCommand({ ...object, Body: open(), ...condition })),
     );
-    for (const { Key: key, UploadId: uploadId, Initiated: begun } of answer.Uploads ?? []) {
-      if (key !== undefined && uploadId !== undefined && begun !== undefined && begun < time) {
-        await this.#abort(key, uploadId);
-      }
-    }
   }
 
-  async #createWhole(key: string, { size, open }: Source): Promise<"created" | "exists"> {
-    const writeId = randomUUID();
-    const object = { Bucket: this.#bucket.name, Key: key, ContentLength: size, Metadata: { [writeIdName]: writeId } };
+  async #createFromParts(key: string, handle: FileHandle, size: number): Promise<Outcome> {
+    const writer = randomUUID();
+    const upload = await this.#parts.begin(key, { [writeIdName]: writer });
+    let outcome: Outcome | undefined;
     try {
-      await this.#bucket.call((client) =>
-        client.send(new PutObjectCommand({ ...object, Body: open(), IfNoneMatch: "*" })),
+      const parts = await this.#parts.sendFile(upload, { handle, size, partBytes: this.#partBytes });
+      outcome = await this.#writeTheFirst(key, writer, (client, condition) =>
+        client.send(this.#parts.completion(upload, parts, condition)),
       );
-      return "created";
-    } catch (error) {
-      return this.#whoWrote(key, writeId, error);
-    }
-  }
-
-  async #createFromParts(key: string, file: FileHandle, size: number): Promise<"created" | "exists"> {
-    const writeId = randomUUID();
-    const uploadId = await this.#begin(key, writeId);
-    try {
-      const parts = await this.#sendParts({ key, uploadId, file, size });
-      await this.#complete(key, uploadId, parts);
-      return "created";
-    } catch (error) {
+      return outcome;
+    } finally {
       // It is no file yet, and the sweep at the next start finds what cannot be ended now.
-      await this.#abort(key, uploadId).catch(() => undefined);
-      return this.#whoWrote(key, writeId, error);
+      if (outcome !== "created") await this.#parts.abort(upload).catch(() => undefined);
     }
   }
 
-  async #begin(key: string, writeId: string): Promise<string> {
-    const upload = { Bucket: this.#bucket.name, Key: key, Metadata: { [writeIdName]: writeId } };
-    const { UploadId } = await this.#bucket.call((client) => client.send(new CreateMultipartUploadCommand(upload)));
-    if (UploadId === undefined) throw new Error("the store began an upload without an ID");
-    return UploadId;
+  #writeTheFirst(key: string, writer: string, send: Send): Promise<Outcome> {
+    return this.#byClaims ? this.#writeByClaim(key, writer, send) : this.#writeByCondition(key, writer, send);
   }
 
-  async #sendParts(upload: {
-    readonly key: string;
-    readonly uploadId: string;
-    readonly file: FileHandle;
-    readonly size: number;
-  }): Promise<CompletedPart[]> {
-    const { key, uploadId, file, size } = upload;
-    const parts: CompletedPart[] = [];
-    const offsets = Array.from({ length: Math.ceil(size / this.#partBytes) }, (_, index) => index * this.#partBytes);
-    const waiting = offsets.entries();
-    const work = async (): Promise<void> => {
-      for (const [index, offset] of waiting) {
-        const bytes = await readPart(file, offset, Math.min(this.#partBytes, size - offset));
-        parts[index] = await this.#sendPart({ key, uploadId, number: index + 1, bytes });
-      }
-    };
-    const workers = await Promise.allSettled(Array.from({ length: partsAtOnce }, work));
-    for (const worker of workers) if (worker.status === "rejected") throw worker.reason;
-    return parts;
+  async #writeByCondition(key: string, writer: string, send: Send): Promise<Outcome> {
+    try {
+      await this.#bucket.call((client) => send(client, { IfNoneMatch: "*" }));
+      return "created";
+    } catch (error) {
+      return this.#whoWrote(key, writer, error);
+    }
   }
 
-  async #sendPart(part: {
-    readonly key: string;
-    readonly uploadId: string;
-    readonly number: number;
-    readonly bytes: Uint8Array;
-  }): Promise<CompletedPart> {
-    const { key, uploadId, number, bytes } = part;
-    const request = { Bucket: this.#bucket.name, Key: key, UploadId: uploadId, PartNumber: number, Body: bytes };
-    const { ETag } = await this.#bucket.call((client) => client.send(new UploadPartCommand(request)));
-    return { PartNumber: number, ...(ETag !== undefined && { ETag }) };
+  async #writeByClaim(key: string, writer: string, send: Send): Promise<Outcome> {
+    if (this.#claims === undefined) throw this.#unconditional();
+    const object = `s3://${this.#bucket.name}/${key}`;
+    const isHolder = await this.#claims.claim(object, writer);
+    if (await this.#appears(key, isHolder ? 0 : otherWriterMs)) {
+      if (isHolder) await this.#claims.letGo(object, writer);
+      return "exists";
+    }
+    if (!isHolder) throw beingWritten(object);
+    let attempts = 0;
+    try {
+      await this.#bucket.call((client) => {
+        attempts++;
+        return send(client, {});
+      });
+    } catch (error) {
+      return this.#whoWrote(key, writer, error);
+    }
+    // An attempt that was given up may still arrive.
+    if (attempts === 1) await this.#claims.letGo(object, writer);
+    return "created";
   }
 
-  async #complete(key: string, uploadId: string, parts: CompletedPart[]): Promise<void> {
-    const request = { Bucket: this.#bucket.name, Key: key, UploadId: uploadId, MultipartUpload: { Parts: parts } };
-    await this.#bucket.call((client) =>
-      client.send(new CompleteMultipartUploadCommand({ ...request, IfNoneMatch: "*" })),
-    );
-  }
-
-  async #abort(key: string, uploadId: string): Promise<void> {
-    const upload = { Bucket: this.#bucket.name, Key: key, UploadId: uploadId };
-    await this.#bucket.call((client) => client.send(new AbortMultipartUploadCommand(upload)));
+  /** Whether there is an object by then. */
+  async #appears(key: string, withinMs: number): Promise<boolean> {
+    const until = this.#clock.now() + withinMs;
+    for (;;) {
+      if ((await this.#bucket.head(key)) !== undefined) return true;
+      if (this.#clock.now() >= until) return false;
+      await this.#clock.sleep(lookEveryMs);
+    }
   }
 
   /**
    * What a refusal means: an attempt whose answer got lost makes the next one find its own object in the way (412), or its
    * upload gone (404). AWS answers 409 while others write or delete the object.
    */
-  async #whoWrote(key: string, writeId: string, refusal: unknown): Promise<"created" | "exists"> {
+  async #whoWrote(key: string, writeId: string, refusal: unknown): Promise<Outcome> {
     const status = statusOf(refusal) ?? 0;
     if (![404, 409, 412].includes(status)) throw refusal;
     const standing = await this.#bucket.head(key);
@@ -189,56 +193,60 @@ export class S3Writes {
     const key = this.#bucket.keyOf("probe", randomUUID());
     const outcomes = await this.#writeAtOnce(key);
     try {
-      if (outcomes.filter((outcome) => outcome === "created").length !== 1) throw this.#unconditional();
+      if (outcomes?.filter((outcome) => outcome === "created").length !== 1) {
+        if (this.#claims === undefined) throw this.#unconditional();
+        this.#byClaims = true;
+        return "claims";
+      }
       return (await this.#takesConditionsOfParts(key)) ? "parts" : "whole";
     } finally {
       await this.#bucket.delete(key).catch(() => undefined);
     }
   }
 
-  async #writeAtOnce(key: string): Promise<("created" | "exists")[]> {
+  /** Undefined when the store says that it knows no conditions. */
+  async #writeAtOnce(key: string): Promise<Outcome[] | undefined> {
     const source = sourceOf(Buffer.from("probe"));
     try {
       return await Promise.all(Array.from({ length: probeWriters }, () => this.#createWhole(key, source)));
     } catch (error) {
-      throw statusOf(error) === 501 ? this.#unconditional(error) : error;
+      if (statusOf(error) === 501) return undefined;
+      throw error;
     }
   }
 
   /** Tried on an object that is there: it must be refused. */
   async #takesConditionsOfParts(key: string): Promise<boolean> {
-    const uploadId = await this.#begin(key, randomUUID());
+    const upload = await this.#parts.begin(key, {});
     try {
-      const part = await this.#sendPart({ key, uploadId, number: 1, bytes: Buffer.from("probe") });
-      await this.#complete(key, uploadId, [part]);
+      const part = await this.#parts.send(upload, { number: 1, bytes: Buffer.from("probe") });
+      await this.#bucket.call((client) => client.send(this.#parts.completion(upload, [part], { IfNoneMatch: "*" })));
       return false;
     } catch (error) {
-      await this.#abort(key, uploadId);
+      await this.#parts.abort(upload);
       if (statusOf(error) === 412) return true;
       if (statusOf(error) === 501 || statusOf(error) === 400) return false;
       throw error;
     }
   }
 
-  #unconditional(cause?: unknown): SluiceError {
+  #unconditional(): SluiceError {
     return new SluiceError(
       "storage_failed",
-      `${this.#bucket.url}: this store does not heed If-None-Match when it writes, so that two writers could overwrite each other's files. Use one that does, such as AWS S3, MinIO or versitygw of a recent version`,
-      { cause, details: { operation: "write", permanent: true } },
+      `${this.#bucket.url}: this store does not heed If-None-Match when it writes, so that two writers could overwrite each other's files. Use one that does, such as AWS S3, MinIO or versitygw of a recent version; or set [database], which decides then; or, where this Sluice alone writes there, only_writer in [bucket]`,
+      { details: { operation: "write", permanent: true } },
     );
   }
 }
 
-function sourceOf(bytes: Uint8Array): Source {
-  return { size: bytes.length, open: () => bytes };
+function beingWritten(object: string): SluiceError {
+  return new SluiceError(
+    "storage_failed",
+    `another writer was about to create ${object}, and has not done so yet; its claim ends after ${claimLifetimeMs / 60_000} minutes`,
+    { details: { operation: "write" }, retryAfterSeconds: 60 },
+  );
 }
 
-async function readPart(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(length);
-  for (let at = 0; at < length;) {
-    const { bytesRead } = await file.read(bytes, at, length - at, position + at);
-    if (bytesRead === 0) throw new Error("the file was cut while it was sent");
-    at += bytesRead;
-  }
-  return bytes;
+function sourceOf(bytes: Uint8Array): Source {
+  return { size: bytes.length, open: () => bytes };
 }

@@ -9,11 +9,17 @@ import { checkKey, checkPrefix } from "./key.ts";
 import { S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
 import { s3Error, statusOf } from "./s3-error.ts";
 import { listObjects, type ObjectFacts, openObject, revisionOf } from "./s3-reads.ts";
+import { declareSoleWriter } from "./s3-sole-writer.ts";
 import { S3Writes } from "./s3-writes.ts";
+import type { WriteClaims } from "./write-claims.ts";
 
 export interface S3BlobStoreOptions extends S3BucketOptions {
   /** A larger file is sent in parts of this size, at least 5 MiB. Default 16 MiB. */
   readonly partBytes?: number | undefined;
+  /** Let one writer at a time create an object in a store without conditional writes, which is refused without them. */
+  readonly claims?: WriteClaims | undefined;
+  /** Tells who this is, where claims are those of one process: see `declareSoleWriter`. */
+  readonly soleWriter?: (() => Promise<string>) | undefined;
 }
 
 /** What S3 takes, in UTF-8. */
@@ -38,8 +44,8 @@ export function createS3BlobStore(options: S3BlobStoreOptions): S3BlobStore {
 }
 
 /**
- * The same, prepared. A bucket that cannot be reached now is told as an event and used when it can; one that has no write-once
- * (see `S3Writes`) is refused with `storage_failed`.
+ * The same, prepared. A bucket that cannot be reached now is told as an event and used when it can; one in which nothing decides
+ * who was first (see `S3Writes`) is refused with `storage_failed`.
  */
 export async function openS3BlobStore({
   events,
@@ -63,19 +69,23 @@ class S3Store implements S3BlobStore {
   readonly #bucket: S3Bucket;
   readonly #writes: S3Writes;
   readonly #clock: Clock;
+  readonly #soleWriter: S3BlobStoreOptions["soleWriter"];
 
   constructor(options: S3BlobStoreOptions) {
     this.#bucket = new S3Bucket(options);
-    this.#writes = new S3Writes({ bucket: this.#bucket, partBytes: options.partBytes ?? defaultPartBytes });
-    this.#clock = options.clock;
+    const { partBytes = defaultPartBytes, clock, claims } = options;
+    this.#writes = new S3Writes({ bucket: this.#bucket, partBytes, clock, claims });
+    this.#clock = clock;
+    this.#soleWriter = options.soleWriter;
     this.name = this.#bucket.url;
   }
 
   prepare(): Promise<void> {
     return this.#attempt("write", "", async () => {
-      await this.#writes.writeOnce();
+      const writeOnce = await this.#writes.writeOnce();
+      if (writeOnce === "claims" && this.#soleWriter) await declareSoleWriter(this.#bucket, await this.#soleWriter());
       const abortBefore = new Date(this.#clock.now() - uploadLifetimeMs);
-      await this.#writes.abortUploads(this.#objectKey(""), abortBefore);
+      await this.#writes.abortOldUploads(this.#objectKey(""), abortBefore);
     });
   }
 

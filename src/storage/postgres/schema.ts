@@ -43,4 +43,9 @@ export const postgresMigrations: readonly string[] = [
      PRIMARY KEY (log, id),
      UNIQUE (log, module_path, version)
    );`,
+  `CREATE TABLE sluice_write_claims (
+     object text COLLATE "C" PRIMARY KEY,
+     writer text NOT NULL,
+     claimed_at timestamptz NOT NULL
+   );`,
 ];
