@@ -7,6 +7,7 @@ import type { Events } from "./core/events.ts";
 import type { Source } from "./core/ports.ts";
 import { createChain } from "./sources/chain.ts";
 import { type ChainEntry, type EndEntry, parseChain } from "./sources/chain-spec.ts";
+import type { EqualHedge } from "./sources/equals.ts";
 import { createPrivateRules } from "./sources/private.ts";
 import { createRoutes } from "./sources/routes.ts";
 import { createFileSource } from "./sources/upstream/file.ts";
@@ -38,6 +39,8 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
     ...(config.git.enabled ? { direct: openGit(isNeeded) } : {}),
     privateRules: createPrivateRules(patterns),
     groups: groups.map(({ members, balance }) => ({ members: groupNames(members), balance })),
+    onHedge: ({ source, to, outcome }: EqualHedge) =>
+      events.emit({ type: "upstream_hedge", upstream: source, to, outcome }),
     open: sharing((entry) =>
       entry.kind === "file"
         ? createFileSource({ name: entry.name, folder: entry.folder, events, clock: systemClock })

@@ -60,7 +60,7 @@ export function composeUpstreams(
         clock: systemClock,
         usual: () => health.condition.firstByteMs,
         budget: hedgeShare === 0 ? undefined : hedgeBudget(hedgeShare),
-        onHedge: (outcome) => events.emit({ type: "upstream_hedge", upstream: entry.name, outcome }),
+        onHedge: (outcome) => events.emit({ type: "upstream_hedge", upstream: entry.name, to: entry.name, outcome }),
       });
       const source = createUpstreamSource({
         name: entry.name,

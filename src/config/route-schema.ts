@@ -26,7 +26,7 @@ const missingMembers = "is missing; write at least two upstreams";
 
 /** One `[[upstream.group]]`. */
 export const groupSchema = section(
-  "Upstreams that have the same content, such as mirrors. In a chain they stand side by side with `|` between them, and which is asked first depends on how they are: those that are well come before those that are slow or flaky, and those before what is down. What stands behind them in the chain is their backup. May be repeated.",
+  "Upstreams that have the same content, such as mirrors. In a chain they stand side by side with `|` between them, and which is asked first depends on how they are: those that are well come before those that are slow or flaky, and those before what is down. When one that is asked is late, the next one that is well is asked as well (`hedge`), the first answer counts, and the other request is ended. What stands behind them in the chain is their backup. May be repeated.",
   {
     members: setting(
       z

@@ -93,7 +93,7 @@ export const upstreamSchema = section("Where modules come from.", {
     key: "hedge",
     default: 40,
     synonyms: ["hedging", "hedge_share", "duplicate", "speculative"],
-    doc: "How many of 100 requests may be sent once more because the answer is late (several times what half of the answers take, and at least 0.1 s) or pauses; the first good answer counts. When more than half of an upstream's answers are late it is slow, and nothing is sent twice. `0` is off. With 3 of 10 answers lost on their way, 40 covers all; 5 is enough for an upstream that is well.",
+    doc: "How many of 100 requests may be sent once more because the answer is late (several times what half of the answers take, and at least 0.1 s) or pauses; the first good answer counts. Where the upstream is in an `[[upstream.group]]`, the next member that is well is asked instead, as soon as the answer is later than 95 of 100. When more than half of an upstream's answers are late it is slow, and nothing is sent to it twice. `0` is off. With 3 of 10 answers lost on their way, 40 covers all; 5 is enough for an upstream that is well.",
   }),
   breaker: setting(value.flag(), {
     kind: "boolean",

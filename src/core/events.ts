@@ -104,8 +104,8 @@ export type SluiceEvent =
       readonly state: PartHealth["state"];
       readonly reason: string;
     }
-  /** An answer was late; what came of it is in net/hedge.ts. */
-  | { readonly type: "upstream_hedge"; readonly upstream: string; readonly outcome: string }
+  /** An answer was late; what came of it is in net/hedge.ts. `to`: who was asked as well, the same upstream or its equal. */
+  | { readonly type: "upstream_hedge"; readonly upstream: string; readonly to: string; readonly outcome: string }
   /** It was asked for something cheap, to learn whether it is there. `ok`, or the error's code. */
   | { readonly type: "upstream_check"; readonly upstream: string; readonly outcome: string }
   | {

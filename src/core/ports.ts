@@ -414,6 +414,11 @@ export interface FetchContext {
   readonly failFast?: boolean | undefined;
   /** Another source is asked when this one takes unusually long: then it counts as failed. Default false. */
   readonly mayMoveOn?: boolean | undefined;
+  /**
+   * Asked when an answer is late: how to have the same asked of somebody who is as good. Who is the quicker then ends the other by
+   * its `signal`. Undefined: there is nobody.
+   */
+  readonly elsewhere?: (() => (() => void) | undefined) | undefined;
 }
 
 /** How long a source takes to the first byte of an answer, in milliseconds: half of the newest answers at most `p50`, and so on. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
 import { failureOf } from "../../test/support/source-harness.ts";
-import { hedgeDelayMs, type HedgeOutcome, withHedging } from "./hedge.ts";
+import { elsewhereDelayMs, hedgeDelayMs, type HedgeOutcome, withHedging } from "./hedge.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "./http.ts";
 import { createRetryBudget } from "./retry-budget.ts";
 
@@ -16,6 +16,51 @@ test.each([
   ["a slow one", { p50: 3000, p95: 5000, p99: 9000 }, 10_000],
 ])("how late is late: %s", (_, known, delayMs) => {
   expect(hedgeDelayMs(known)).toBe(delayMs);
+});
+
+test.each([
+  ["nothing is known", undefined, 1000],
+  ["a usual server", usual, 200],
+  ["a near one", { p50: 1, p95: 2, p99: 3 }, 100],
+  ["one that loses answers, by which its latest are late", { p50: 50, p95: 5000, p99: 5000 }, 400],
+  ["a slow one", { p50: 3000, p95: 5000, p99: 9000 }, 5000],
+])("how late is late where somebody else can be asked: %s", (_, known, delayMs) => {
+  expect(elsewhereDelayMs(known)).toBe(delayMs);
+});
+
+test("who else has it is asked instead, once, and costs of the same budget", async () => {
+  const scene = startScene(1);
+  let asked = 0;
+  const response = scene.get({ elsewhere: () => () => (asked += 1) });
+  await scene.clock.advance(199);
+  expect(asked).toBe(0);
+  await scene.clock.advance(60_000);
+  expect([asked, scene.server.signals.length]).toEqual([1, 1]);
+  scene.server.answer(0, "one");
+  expect(await textOf(await response)).toBe("one");
+  void scene.get({ elsewhere: () => () => (asked += 1) });
+  await scene.clock.advance(60_000);
+  expect([asked, scene.outcomes]).toEqual([1, ["capped"]]);
+});
+
+test("where there is nobody else, it is asked itself when it would be anyway", async () => {
+  const scene = startScene();
+  void scene.get({ elsewhere: () => undefined });
+  await scene.clock.advance(399);
+  expect(scene.server.signals).toHaveLength(1);
+  await scene.clock.advance(1);
+  expect(scene.server.signals).toHaveLength(2);
+  await scene.clock.advance(800);
+  expect(scene.server.signals).toHaveLength(3);
+});
+
+test("one that is late more often than not is no reason not to ask somebody else", async () => {
+  const scene = startScene(1000);
+  await scene.lateAnswers(40);
+  let asked = 0;
+  void scene.get({ elsewhere: () => () => (asked += 1) });
+  await scene.clock.advance(200);
+  expect(asked).toBe(1);
 });
 
 test("an answer in time is the only request", async () => {

@@ -33,7 +33,8 @@ const minMoveOnMs = 5000;
 
 /**
  * Networks lose single answers, and then waiting for a time-out takes longer than all the rest. A GET without an answer after
- * several times the usual is sent once more, on another connection; the first answer counts, the other request is ended. A body
+ * several times the usual is sent once more, on another connection; the first answer counts, the other request is ended. Where
+ * somebody else has the same (`HttpRequest.elsewhere`), he is asked instead, and sooner, as that is of no harm to who is slow. A body
  * that pauses for long fails with `upstream_timeout`, for whoever reads it to ask for the rest.
  * A server that is late more often than not has become slow, and would become slower: nothing is asked twice then.
  */
@@ -53,7 +54,17 @@ export function withHedging(http: HttpClient, options: HedgeOptions): HttpClient
 /** Several times what half of the answers take: how late the latest are says little where some never come. */
 export function hedgeDelayMs(usual: FirstByteMs | undefined): number {
   if (usual === undefined) return unknownDelayMs;
-  return Math.max(minDelayMs, Math.min(2 * usual.p95, Math.max(8 * usual.p50, 250)));
+  return Math.max(minDelayMs, Math.min(2 * usual.p95, farLateMs(usual)));
+}
+
+/** After which somebody else is asked: one of twenty answers is as late, and that is no load for those who are as good. */
+export function elsewhereDelayMs(usual: FirstByteMs | undefined): number {
+  if (usual === undefined) return unknownDelayMs;
+  return Math.max(minDelayMs, Math.min(usual.p95, farLateMs(usual)));
+}
+
+function farLateMs({ p50 }: FirstByteMs): number {
+  return Math.max(8 * p50, 250);
 }
 
 interface Server extends HedgeOptions {
@@ -90,10 +101,13 @@ async function race(http: HttpClient, request: HttpRequest, server: Server): Pro
   const { clock, usual, heads, onHedge } = server;
   const original = startLeg(http, request);
   const legs = new Set([original]);
-  let delayMs = hedgeDelayMs(usual());
-  let isLate = false;
-  let mayStart = true;
+  const lateMs = hedgeDelayMs(usual());
+  const soonMs = request.elsewhere === undefined ? 0 : elsewhereDelayMs(usual());
+  let delayMs = lateMs - soonMs;
   try {
+    let isLate = await isAskedElsewhere(original, { request, server, delayMs: soonMs });
+    if (isLate) heads.add(true);
+    let mayStart = !isLate;
     for (let started = 1; ;) {
       const isLast = !mayStart || started === maxLegs;
       const first = await firstOf([...legs], isLast ? undefined : { clock, delayMs });
@@ -104,7 +118,7 @@ async function race(http: HttpClient, request: HttpRequest, server: Server): Pro
         if (!mayStart) continue;
         legs.add(startLeg(http, request));
         started += 1;
-        delayMs *= 2;
+        delayMs = 2 * lateMs;
         continue;
       }
       legs.delete(first.leg);
@@ -119,6 +133,22 @@ async function race(http: HttpClient, request: HttpRequest, server: Server): Pro
   } finally {
     for (const leg of legs) endLeg(leg);
   }
+}
+
+async function isAskedElsewhere(
+  original: Leg,
+  {
+    request: { elsewhere },
+    server: { clock, budget },
+    delayMs,
+  }: { readonly request: HttpRequest; readonly server: Server; readonly delayMs: number },
+): Promise<boolean> {
+  if (elsewhere === undefined || budget === undefined) return false;
+  if ((await firstOf([original], { clock, delayMs })) !== undefined) return false;
+  const ask = elsewhere();
+  if (ask === undefined || !budget.take()) return false;
+  ask();
+  return true;
 }
 
 function outcomeOf(last: Outcome, original: Leg): HedgeOutcome {

@@ -13,6 +13,8 @@ export interface HttpRequest {
   readonly attempt?: number | undefined;
   /** Somebody else is asked when this takes long: who is in a hurry gives up early. Default false. */
   readonly mayMoveOn?: boolean | undefined;
+  /** Asked when the answer is late: how to have somebody else asked, who then ends this request by `signal` or not. Undefined: nobody. */
+  readonly elsewhere?: (() => (() => void) | undefined) | undefined;
   /** The body fails with `upstream_invalid` behind this many decoded bytes. */
   readonly maxBytes: number;
   /**

@@ -132,8 +132,8 @@ export function createMetrics(options: MetricsOptions) {
     }),
     upstreamHedges: new Counter({
       name: "sluice_upstream_hedges_total",
-      help: "Answers of upstreams that were late or paused, by outcome. Asked for twice: won (the second answer counted), lost (the first did after all), failed (both), resumed (the rest of one that paused). Waited for: slow (most answers are late), capped (`upstream.hedge` was used up).",
-      labelNames: ["upstream", "outcome"],
+      help: "Answers of upstreams that were late or paused, by outcome, and by who was asked as well: the same upstream, or the next of its group. Asked for twice: won (that answer counted), lost (another one did), failed (it was none), resumed (the rest of one that paused). Waited for: slow (most answers are late), capped (`upstream.hedge` was used up).",
+      labelNames: ["upstream", "to", "outcome"],
       registers: [registry],
     }),
     upstreamChanges: new Counter({
@@ -440,7 +440,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
         metrics.upstreamFirstByteSeconds.labels(event.upstream).observe(event.firstByteMs / 1000);
       return;
     case "upstream_hedge":
-      metrics.upstreamHedges.labels(event.upstream, event.outcome).inc();
+      metrics.upstreamHedges.labels(event.upstream, event.to, event.outcome).inc();
       return;
     case "upstream_check":
       metrics.upstreamChecks.labels(event.upstream, event.outcome).inc();

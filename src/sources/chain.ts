@@ -6,7 +6,8 @@ import { parseFrom, readBody } from "../core/body.ts";
 import { maxListBytes } from "../core/latest.ts";
 import { blobKey, type ModuleRequest, parseList } from "../protocol/goproxy/index.ts";
 import { type ChainEntry, type EndEntry, formatChain } from "./chain-spec.ts";
-import { type ChainGroup, createGroupOrder, type Link } from "./group-order.ts";
+import { type EqualHedge, fetchFromEquals } from "./equals.ts";
+import { type ChainGroup, createGroupOrder, type Link, type Place } from "./group-order.ts";
 import type { PrivateRules } from "./private.ts";
 import { directAnswer, failed, notFound, notFoundPrivate, type SourceAnswer } from "./report.ts";
 
@@ -21,6 +22,8 @@ export interface ChainOptions {
   readonly open: (entry: Exclude<ChainEntry, EndEntry>) => Source;
   /** Default: none. */
   readonly groups?: readonly ChainGroup[] | undefined;
+  /** Told when a member of a group was late and another one was asked as well. */
+  readonly onHedge?: ((hedge: EqualHedge) => void) | undefined;
   /** Default: the machine's own. */
   readonly clock?: Pick<Clock, "now"> | undefined;
 }
@@ -64,17 +67,38 @@ async function listFailure(
   }
 }
 
+/** Whether another place is asked when the one at `index` fails. */
+function isFollowedIn(
+  places: readonly Place[],
+  { index, isSpared }: { readonly index: number; readonly isSpared: (place: Place) => boolean },
+): boolean {
+  for (let at = index; places[at]?.fallBackOnError === true; at += 1) {
+    const next = places[at + 1];
+    if (next === undefined) return false;
+    if (!isSpared(next)) return true;
+  }
+  return false;
+}
+
+/** Who is asked behind the place at `index` anyway, and has the same. */
+function equalsBehind(places: readonly Place[], index: number): Source[] {
+  const team = places[index]?.team;
+  if (team === undefined) return [];
+  return places.slice(index + 1).flatMap((place) => (place.team === team ? [place.source] : []));
+}
+
 /**
  * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
  * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
  *
- * After a copy that a checksum database does not confirm the next one is asked in any case.
+ * After a copy that a checksum database does not confirm the next one is asked in any case. When a member of a group is late, the
+ * next one that is well is asked as well. Backups are passed over when a member of their group said `not_found`.
  *
  * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
  * repository has lost. `@latest` ends at the first that has a list. `not_found` carries in `details.asked` how many sources said so.
  */
 export function createChain(options: ChainOptions): Source {
-  const { entries, privateRules, direct, open, groups = [], clock = systemClock } = options;
+  const { entries, privateRules, direct, open, groups = [], onHedge, clock = systemClock } = options;
   const links: Link[] = [];
   let end: EndEntry["name"] | undefined;
   for (const entry of entries) {
@@ -99,17 +123,36 @@ export function createChain(options: ChainOptions): Source {
       }
       const answers: SourceAnswer[] = [];
       let failure: SluiceError | undefined;
-      for (const [index, { source, fallBackOnError }] of inOrder().entries()) {
-        const isFollowed = fallBackOnError && index < links.length - 1;
+      const places = inOrder();
+      const missing = new Map<Source, SluiceError>();
+      const settled = new Set<ChainGroup>();
+      const isSpared = ({ team }: Place): boolean => team?.isBackup === true && settled.has(team.group);
+      for (const [index, place] of places.entries()) {
+        const { source, team, fallBackOnError } = place;
+        if (isSpared(place)) {
+          if (failure !== undefined && !fallBackOnError) break;
+          continue;
+        }
         try {
-          return await source.fetch(
+          const said = missing.get(source);
+          if (said !== undefined) throw said;
+          const isFollowed = isFollowedIn(places, { index, isSpared });
+          const asked = isFollowed ? { ...context, failFast: true, mayMoveOn: true } : context;
+          const equals = equalsBehind(places, index);
+          if (equals.length === 0) return await source.fetch(request, receive, asked);
+          return await fetchFromEquals(source, {
             request,
             receive,
-            isFollowed ? { ...context, failFast: true, mayMoveOn: true } : context,
-          );
+            context: asked,
+            equals,
+            missing,
+            isAnswer: (error) => isSluiceError(error, ...sourceCodes),
+            onHedge,
+          });
         } catch (error) {
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });
+          if (error.code === "not_found" && team?.isBackup === false) settled.add(team.group);
           const later = error.code === "not_found" ? await listFailure(source, request, context) : error;
           if (later === "listed") {
             failure = undefined;

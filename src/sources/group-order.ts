@@ -4,6 +4,8 @@ import type { Clock, Source } from "../core/ports.ts";
 export interface ChainGroup {
   /** As the chain names them. */
   readonly members: readonly string[];
+  /** Asked only when no member answers. As the chain names them. */
+  readonly backups?: readonly string[] | undefined;
   /** Of those that are equally well: the first in the chain, or each in its turn. */
   readonly balance: "order" | "spread";
 }
@@ -15,22 +17,34 @@ export interface Link {
   readonly fallBackOnError: boolean;
 }
 
+/** Those of one group, members or backups, that stand side by side. */
+export interface Team {
+  readonly group: ChainGroup;
+  readonly isBackup: boolean;
+}
+
+/** A link in the order of one request. */
+export interface Place extends Link {
+  /** Who is in the same one has the same. */
+  readonly team: Team | undefined;
+}
+
 /** Who is not well is asked first once in this time, with the others behind it, as otherwise nobody would know when it is well again. */
 const trialMs = 10_000;
 const ranks = { ok: 0, degraded: 1, down: 2 } as const;
 
-/** The order in which a request asks the links. Only members of a group that stand side by side, with `|` between them, change places. */
+/** The order in which a request asks the links. Only those of a team that stand side by side, with `|` between them, change places. */
 export function createGroupOrder(
   links: readonly Link[],
   groups: readonly ChainGroup[],
   clock: Pick<Clock, "now">,
-): () => readonly Link[] {
-  const parts: (() => readonly Link[])[] = [];
+): () => readonly Place[] {
+  const parts: (() => readonly Place[])[] = [];
   let begin = 0;
   while (begin < links.length) {
-    const { group, end } = runAt(links, begin, groups);
-    const run = links.slice(begin, end);
-    parts.push(group === undefined || run.length === 1 ? () => run : orderOf(run, group, clock));
+    const { team, end } = runAt(links, begin, groups);
+    const run = links.slice(begin, end).map((link): Place => ({ ...link, team }));
+    parts.push(team === undefined || run.length === 1 ? () => run : orderOf(run, team, clock));
     begin = end;
   }
   const [only] = parts;
@@ -41,21 +55,37 @@ function runAt(
   links: readonly Link[],
   begin: number,
   groups: readonly ChainGroup[],
-): { readonly group: ChainGroup | undefined; readonly end: number } {
-  const isIn = (group: ChainGroup | undefined, link: Link | undefined): boolean =>
-    link !== undefined && group?.members.includes(link.source.name) === true;
-  const group = groups.find((one) => isIn(one, links[begin]));
+): { readonly team: Team | undefined; readonly end: number } {
+  const team = teamOf(links[begin], groups);
   let end = begin + 1;
-  while (isIn(group, links[end]) && links[end - 1]?.fallBackOnError === true) end += 1;
-  return { group, end };
+  if (team === undefined) return { team, end };
+  const names = namesIn(team);
+  const isIn = (link: Link | undefined): boolean => link !== undefined && names.includes(link.source.name);
+  while (isIn(links[end]) && links[end - 1]?.fallBackOnError === true) end += 1;
+  return { team, end };
 }
 
-function orderOf(run: readonly Link[], { balance }: ChainGroup, clock: Pick<Clock, "now">): () => readonly Link[] {
+function teamOf(link: Link | undefined, groups: readonly ChainGroup[]): Team | undefined {
+  if (link === undefined) return undefined;
+  const { name } = link.source;
+  const teams = groups.flatMap((group) => [
+    { group, isBackup: false },
+    { group, isBackup: true },
+  ]);
+  return teams.find((team) => namesIn(team).includes(name));
+}
+
+function namesIn({ group, isBackup }: Team): readonly string[] {
+  return isBackup ? (group.backups ?? []) : group.members;
+}
+
+function orderOf(run: readonly Place[], team: Team, clock: Pick<Clock, "now">): () => readonly Place[] {
+  const isSpread = team.group.balance === "spread" && !team.isBackup;
   let turn = 0;
   let trials = 0;
   let triedAt = clock.now();
   return () => {
-    const start = balance === "spread" ? turn++ % run.length : 0;
+    const start = isSpread ? turn++ % run.length : 0;
     const sources = [...run.slice(start), ...run.slice(0, start)].map(({ source }) => source);
     const rankOf = new Map(sources.map((source) => [source, ranks[source.condition?.().state ?? "ok"]]));
     const sorted = sources.toSorted((a, b) => (rankOf.get(a) ?? 0) - (rankOf.get(b) ?? 0));
@@ -68,6 +98,6 @@ function orderOf(run: readonly Link[], { balance }: ChainGroup, clock: Pick<Cloc
       sorted.unshift(trial);
     }
     // The separators are those of the places.
-    return sorted.map((source, index) => ({ source, fallBackOnError: run[index]?.fallBackOnError ?? false }));
+    return sorted.map((source, index) => ({ source, fallBackOnError: run[index]?.fallBackOnError ?? false, team }));
   };
 }

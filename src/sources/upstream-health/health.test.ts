@@ -291,7 +291,7 @@ describe("what operators are told", () => {
     expect(health.part).toMatchObject({
       state: "degraded",
       detail:
-        "30 of the last 100 requests failed and are tried again; answers begin after 0.10 s, 1 of 20 after 0.10 s",
+        "30 of the last 100 requests failed or came too late, and were asked for again; answers begin after 0.10 s, 1 of 20 after 0.10 s",
     });
     for (let request = 0; request < 100; request++) send(request % 10 < 1.5 ? refused : undefined);
     expect(health.condition.state).toBe("degraded");

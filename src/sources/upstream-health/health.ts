@@ -276,7 +276,8 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
     if (breaker.outage !== undefined) return `${outageText(breaker.outage)}: ${causeText(breaker.outage)}`;
     const told: string[] = [];
     const { size, failures } = outcomes;
-    if (isFlaky) told.push(`${failures} of the last ${size} requests failed and are tried again`);
+    if (isFlaky)
+      told.push(`${failures} of the last ${size} requests failed or came too late, and were asked for again`);
     if (limit.now < limit.max)
       told.push(
         `asked for ${limit.now} files at a time instead of ${limit.max}, ${limitReasons[limit.reason ?? "overload"]}`,

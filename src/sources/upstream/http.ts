@@ -87,7 +87,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       receive: (response: SourceResponse) => Promise<T>,
       context: FetchContext,
     ): Promise<T> {
-      const { signal, client, failFast = false, mayMoveOn = false } = context;
+      const { signal, client, failFast = false, mayMoveOn = false, elsewhere } = context;
       const asker = { signal, failFast, since: clock.now() };
       const judge = createRetryJudge({ clock, patienceMs });
       let attempts = 0;
@@ -102,7 +102,17 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
                 if (sent === undefined) return undefined;
                 attempts = number;
                 const partial = judge.mayAskForRest() ? context.partial?.() : undefined;
-                const run = { request, receive, signal, mayMoveOn, partial, number, sent, onEnd: judge.ended };
+                const run = {
+                  request,
+                  receive,
+                  signal,
+                  mayMoveOn,
+                  elsewhere,
+                  partial,
+                  number,
+                  sent,
+                  onEnd: judge.ended,
+                };
                 return { received: await attempt(run) };
               });
               if (turn !== undefined) return turn.received;
@@ -140,6 +150,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     readonly receive: (response: SourceResponse) => Promise<T>;
     readonly signal: AbortSignal;
     readonly mayMoveOn: boolean;
+    readonly elsewhere: FetchContext["elsewhere"];
     readonly partial: PartialFile | undefined;
     readonly number: number;
     readonly sent: SentRequest;
@@ -187,6 +198,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
     run: {
       readonly signal: AbortSignal;
       readonly mayMoveOn: boolean;
+      readonly elsewhere: FetchContext["elsewhere"];
       readonly partial: PartialFile | undefined;
       readonly number: number;
       readonly sent: SentRequest;
@@ -229,7 +241,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       partial,
       seen,
       ...run
-    }: Pick<Parameters<typeof exchange>[2], "signal" | "mayMoveOn" | "partial" | "number" | "seen">,
+    }: Pick<Parameters<typeof exchange>[2], "signal" | "mayMoveOn" | "elsewhere" | "partial" | "number" | "seen">,
   ): Promise<{ response: HttpResponse; size: number | undefined }> {
     const whole = {
       url: requestUrl(options.url, request),
@@ -237,6 +249,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       signal: run.signal,
       attempt: run.number,
       mayMoveOn: run.mayMoveOn,
+      elsewhere: run.elsewhere,
       maxBytes: maxBytes[request.kind],
     };
     const rest = requestRest(partial, name);

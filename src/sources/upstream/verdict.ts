@@ -1,4 +1,5 @@
 import { isSluiceError } from "../../core/errors.ts";
+import { Outrun } from "../outrun.ts";
 import type { SentRequest } from "../upstream-health/health.ts";
 import type { Attempt } from "./http.ts";
 
@@ -23,5 +24,7 @@ export function tellHealth(
     sent.failed(error);
   }
   const isGood = error === undefined || isSluiceError(error, "not_found") ? true : undefined;
-  sent.end(isTheirs ? false : isGood);
+  // Somebody else answered in its place, which says no less of it than an answer that is given up.
+  const isTooLate = isGood === undefined && signal.reason instanceof Outrun && signal.reason.wasLate;
+  sent.end(isTheirs || isTooLate ? false : isGood);
 }
