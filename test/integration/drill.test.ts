@@ -231,6 +231,37 @@ describe.skipIf(lacksRedis())("a drill of Redis", () => {
   });
 });
 
+describe("a drill with several processes", () => {
+  const workers = { SLUICE_WORKERS: "2" };
+
+  test("breaks what the engine uses, and counts the answers of all fronts", async () => {
+    const sluice = await start(workers);
+    const report = await during(sluice, "disk-full", async () => {
+      for (let count = 0; count < 9; count += 1) expect((await ask(sluice.url, stored)).status).toBe(200);
+      expect((await ask(sluice.url, cold[0] ?? "")).status).toBe(200);
+      await expect(access(join(sluice.dataDir, "modules", cold[0] ?? ""))).rejects.toThrow("ENOENT");
+      await untilOpen(sluice, "disk-full");
+    });
+    expect(report.requests.during["200 hit"]).toBe(9);
+    expect(report.incidents).toMatchObject([{ rule: "disk-full", outcome: "healed" }]);
+  });
+
+  test("corrupt-file has no front serve the broken file, though all have served it before", async () => {
+    const sluice = await start(workers);
+    for (let count = 0; count < 6; count += 1) expect((await ask(sluice.url, stored)).status).toBe(200);
+    await api(sluice, "POST", "drill", { name: "corrupt-file", seconds: 5 });
+    const report = await vi.waitFor(async () => {
+      const { body } = await ask(sluice.url, stored);
+      expect(body).toStrictEqual(Buffer.from(modules.get(stored.slice(1)) ?? ""));
+      const { report } = await statusOf(sluice);
+      if (report === undefined) throw new Error("still runs");
+      return report;
+    }, patience);
+    expect(report.problem).toBeUndefined();
+    expect(report.incidents).toMatchObject([{ rule: "corrupt-file", outcome: "healed" }]);
+  });
+});
+
 test("drills are refused where the configuration does not allow them", async () => {
   const sluice = await start({ SLUICE_DRILL_ENABLED: "false" });
   const response = await api(sluice, "POST", "drill", { name: "upstream-down" });
