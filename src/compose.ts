@@ -1,6 +1,7 @@
 import { type Config, reloaded } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
 import type { PartHealth } from "./core/health.ts";
+import type { ProcessNews } from "./cluster/control.ts";
 import type { EnginePlace } from "./compose-engine.ts";
 import { type Node, openNode } from "./compose-node.ts";
 import { listen, publicUrl } from "./compose-server.ts";
@@ -17,6 +18,8 @@ export interface RunningSluice {
    * it cannot be loaded or used, the one before stays. The log tells either. Never fails.
    */
   reload(load: () => Promise<Config>): Promise<ReloadOutcome>;
+  /** Another process of this Sluice was lost, or is back. */
+  noteProcess(news: ProcessNews): void;
   /** Stops accepting, lets running answers and fetches end within the configured limit, or this one, and closes everything. */
   stop(limitMs?: number): Promise<void>;
 }
@@ -87,6 +90,10 @@ class Sluice implements RunningSluice {
     const facts = { store: this.#started.store.dataDir, chain: service.chain, version };
     if (engine === undefined) log.logger.info({ url: this.url, ...facts }, "sluice is ready");
     else log.logger.info(facts, "the engine is ready");
+  }
+
+  noteProcess(news: ProcessNews): void {
+    this.#node.healing.heed(news);
   }
 
   reload(load: () => Promise<Config>): Promise<ReloadOutcome> {

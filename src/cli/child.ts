@@ -90,6 +90,9 @@ async function startEngine({ started, current, socketPath, isOffline }: Start): 
       case "url":
         sluice.url = order.url;
         return;
+      case "process":
+        sluice.noteProcess(order.news);
+        return;
       case "other_metrics":
         asked.get(order.id)?.(order.all);
         return;
@@ -138,6 +141,7 @@ async function startFront({ started, current, socketPath, fronts }: Start): Prom
         void front.stop(order.limitMs, order.lingerMs).then(() => process.exit(0));
         return;
       case "ping":
+      case "process":
       case "url":
       case "reload":
       case "refused":

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, createChild } from "../cluster/child.ts";
-import type { ConfigSnapshot, ProcessMetrics } from "../cluster/control.ts";
+import type { ConfigSnapshot, ProcessMetrics, ProcessNews } from "../cluster/control.ts";
 import { Keeper, type StopLimits } from "../cluster/keeper.ts";
+import { Losses } from "../cluster/losses.ts";
 import { publicUrl } from "../compose-server.ts";
 import type { Config } from "../config/index.ts";
 import { systemClock } from "../core/clock.ts";
@@ -65,6 +66,7 @@ class Primary implements Workers {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #events: Events;
+  readonly #losses = new Losses();
   readonly #engine: Keeper;
   readonly #fronts: readonly Keeper[];
   #current: ConfigSnapshot;
@@ -86,8 +88,10 @@ class Primary implements Workers {
       health: () => Promise.resolve([]),
     });
     this.#events = createEvents(this.#log.logger, this.#metrics);
-    this.#engine = this.#keeper("engine");
-    this.#fronts = Array.from({ length: config.server.workers }, () => this.#keeper("front"));
+    this.#engine = this.#keeper("engine", "engine");
+    this.#fronts = Array.from({ length: config.server.workers }, (_, index) =>
+      this.#keeper("front", `front ${index + 1}`),
+    );
   }
 
   get url(): string {
@@ -131,7 +135,7 @@ class Primary implements Workers {
     } catch (error) {
       return this.#refuse(error instanceof Error ? error.message : String(error), wantedBy);
     }
-    const outcome = await reloadEngine(this.#engine, { current: snapshot, wantedBy });
+    const outcome = await reloadEngine(this.#engine, { current: snapshot, wantedBy, clock: systemClock });
     if (outcome === "refused") return;
     // Who wanted it is gone with the first of them.
     if (outcome === "lost") return this.#refuse("each process that was told of it ended");
@@ -163,12 +167,18 @@ class Primary implements Workers {
     return { limitMs: this.#config.server.shutdownTimeoutMs + lingerMs, lingerMs };
   }
 
-  #keeper(role: "engine" | "front"): Keeper {
+  #keeper(role: "engine" | "front", name: string): Keeper {
+    const tell = (news: ProcessNews): void => {
+      this.#events.emit(news);
+      this.#losses.note(news, this.#engine.current);
+    };
     const keeper: Keeper = new Keeper({
       clock: systemClock,
       start: () => this.#fork(role),
-      onLost: (lost) => this.#events.emit({ type: "process_lost", role, ...lost }),
+      onLost: (lost) => tell({ type: "process_lost", role, process: name, ...lost, at: systemClock.now() }),
+      onBack: (pid) => tell({ type: "process_back", process: name, pid }),
       onUp: (child) => {
+        if (role === "engine") this.#losses.tellAll(child);
         child.on((message) => {
           if (message.sluice === "stop_wanted") void this.#replace(role, keeper, child);
           if (message.sluice === "offline") this.#isOffline = message.isOffline;

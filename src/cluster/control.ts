@@ -16,6 +16,21 @@ export type ConfigSnapshot = z.infer<typeof snapshotSchema>;
 const metricsSchema = z.array(z.looseObject({}));
 export type ProcessMetrics = z.infer<typeof metricsSchema>;
 
+/** What becomes of the processes; events of the same form. */
+const processNewsSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("process_lost"),
+    role: z.enum(["engine", "front"]),
+    process: z.string(),
+    pid: z.number(),
+    how: z.string(),
+    at: z.number(),
+    restartMs: z.number(),
+  }),
+  z.object({ type: z.literal("process_back"), process: z.string(), pid: z.number() }),
+]);
+export type ProcessNews = z.infer<typeof processNewsSchema>;
+
 export const toChildSchema = z.discriminatedUnion("sluice", [
   z.object({
     sluice: z.literal("start"),
@@ -34,6 +49,8 @@ export const toChildSchema = z.discriminatedUnion("sluice", [
   z.object({ sluice: z.literal("refused"), reason: z.string(), wantedBy: z.number().optional() }),
   z.object({ sluice: z.literal("url"), url: z.string() }),
   z.object({ sluice: z.literal("stop"), limitMs: z.number(), lingerMs: z.number() }),
+  /** For the engine's incidents; the primary has told it to people. */
+  z.object({ sluice: z.literal("process"), news: processNewsSchema }),
   z.object({ sluice: z.literal("ping") }),
   z.object({ sluice: z.literal("tell_metrics"), id: z.number() }),
   z.object({ sluice: z.literal("other_metrics"), id: z.number(), all: z.array(metricsSchema) }),

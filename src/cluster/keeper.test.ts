@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createPuppet, type Puppet } from "../../test/support/puppet.ts";
 import { Keeper } from "./keeper.ts";
@@ -7,6 +7,7 @@ function scene() {
   const clock = createManualClock();
   const children: Puppet[] = [];
   const lost: { readonly how: string; readonly restartMs: number }[] = [];
+  const back: number[] = [];
   const keeper = new Keeper({
     clock,
     start: () => {
@@ -15,13 +16,14 @@ function scene() {
       return child;
     },
     onLost: ({ how, restartMs }) => void lost.push({ how, restartMs }),
+    onBack: (pid) => void back.push(pid),
   });
   const begin = async (): Promise<void> => {
     const begun = keeper.begin();
     children[0]?.becomeReady();
     await begun;
   };
-  return { clock, children, lost, keeper, begin };
+  return { clock, children, lost, back, keeper, begin };
 }
 
 const limits = { limitMs: 1000, lingerMs: 500 };
@@ -167,4 +169,104 @@ test("one that ends while its successor starts has one successor in the end", as
   await clock.advance(0);
   const alive = children.slice(1).filter(({ isKilled }) => !isKilled);
   expect(alive).toStrictEqual([keeper.current]);
+});
+
+describe("one that hangs while it is started", () => {
+  const silent = "a process of Sluice did not answer for 30 s while it was being started; its log says more";
+
+  test("is killed, and the next one has more time, as a machine may be that slow", async () => {
+    const { clock, children, lost, begin } = scene();
+    await begin();
+    children[0]?.end("SIGKILL");
+    await clock.advance(0);
+    // It has twice the time, as one was lost before.
+    await clock.advance(59_999);
+    expect(children.map(({ isKilled }) => isKilled)).toStrictEqual([false, false]);
+    await clock.advance(1);
+    await clock.advance(250);
+    expect(children.map(({ isKilled }) => isKilled)).toStrictEqual([false, true, false]);
+    expect(lost).toStrictEqual([
+      { how: "SIGKILL", restartMs: 0 },
+      { how: silent.replace("30", "60"), restartMs: 250 },
+    ]);
+    await clock.advance(119_999);
+    expect(children[2]?.isKilled).toBe(false);
+    await clock.advance(1);
+    expect(children[2]?.isKilled).toBe(true);
+  });
+
+  test("and answers is killed, too, when it is not ready in time", async () => {
+    const { clock, children, lost, keeper } = scene();
+    const begun = keeper.begin();
+    const [first] = children;
+    for (let seconds = 0; seconds < 120; seconds += 5) {
+      expect(first?.isKilled).toBe(false);
+      first?.say({ sluice: "pong" });
+      await clock.advance(5000);
+    }
+    expect(first?.isKilled).toBe(true);
+    expect(lost).toMatchObject([{ how: expect.stringContaining("was not ready within 120 s") }]);
+    children[1]?.becomeReady();
+    expect(await begun).toBe(3000);
+    expect(keeper.current).toBe(children[1]);
+  });
+
+  test("is tried three times when it is the first, and then it is said", async () => {
+    const { clock, children, lost, keeper } = scene();
+    const begun = keeper.begin();
+    const failed = expect(begun).rejects.toThrow("did not answer for 120 s");
+    await clock.advance(30_000);
+    await clock.advance(60_000 + 250);
+    await clock.advance(120_000);
+    await failed;
+    expect(children.map(({ isKilled }) => isKilled)).toStrictEqual([true, true, true]);
+    expect([lost.map(({ how }) => how)[0], lost.length, clock.sleeping]).toStrictEqual([silent, 2, 0]);
+  });
+
+  test("is no successor of one that works", async () => {
+    const { clock, children, keeper, begin } = scene();
+    await begin();
+    const failing = expect(keeper.replace(limits)).rejects.toThrow(silent);
+    for (let seconds = 0; seconds < 30; seconds += 5) {
+      children[0]?.say({ sluice: "pong" });
+      await clock.advance(5000);
+    }
+    await failing;
+    expect([children[1]?.isKilled, keeper.current]).toStrictEqual([true, children[0]]);
+  });
+
+  test("is killed when all is to end", async () => {
+    const { clock, children, keeper, begin } = scene();
+    await begin();
+    children[0]?.end("SIGKILL");
+    await clock.advance(0);
+    await keeper.stop(limits);
+    await clock.advance(0);
+    expect([children[1]?.isKilled, children.length, clock.sleeping]).toStrictEqual([true, 2, 0]);
+  });
+});
+
+test("one that was lost is back when another one answers, not before", async () => {
+  const { clock, children, lost, back, begin } = scene();
+  await begin();
+  children[0]?.say({ sluice: "pong" });
+  children[0]?.end("SIGKILL");
+  await clock.advance(0);
+  children[1]?.becomeReady();
+  await clock.advance(0);
+  children[1]?.end("SIGKILL");
+  await clock.advance(250);
+  children[2]?.becomeReady();
+  await clock.advance(0);
+  expect([lost.length, back]).toStrictEqual([2, []]);
+  children[2]?.say({ sluice: "pong" });
+  children[2]?.say({ sluice: "pong" });
+  expect(back).toStrictEqual([3]);
+});
+
+test("one that hangs is lost with the reason for which it was killed", async () => {
+  const { clock, lost, begin } = scene();
+  await begin();
+  await clock.advance(30_000);
+  expect(lost).toStrictEqual([{ how: "did not answer for 30 s, and was killed", restartMs: 0 }]);
 });

@@ -1,11 +1,15 @@
+import { sleepUnlessAborted } from "../core/clock.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Child } from "./child.ts";
+import { StartHung, untilReady, untilSilent } from "./child-life.ts";
 
 export interface KeeperOptions {
   readonly start: () => Child;
   readonly clock: Clock;
-  /** One ended that should not have, and the next is started after so long. */
+  /** One ended that should not have, or hung and was killed. The next is started after so long. */
   readonly onLost: (lost: { readonly pid: number; readonly how: string; readonly restartMs: number }) => void;
+  /** After one or more were lost, this one answers. */
+  readonly onBack?: (pid: number) => void;
   /** Each one that does its work now. */
   readonly onUp?: (child: Child) => void;
 }
@@ -16,9 +20,10 @@ const firstPauseMs = 250;
 const longestPauseMs = 30_000;
 /** Beyond what a child takes to end by itself. */
 const killAfterMs = 5000;
-const pingEveryMs = 5000;
-/** A child that does not answer for so many pings hangs. */
-const missedPings = 6;
+/** A first one that hangs is tried so often. */
+const firstStarts = 3;
+/** One that is only slow must start in the end, or none ever would. */
+const mostDoublings = 4;
 
 /** Keeps one child process running: one that ends or hangs has a successor, at once or, when that happens again and again, later. */
 export class Keeper {
@@ -29,6 +34,7 @@ export class Keeper {
   #current: Child | undefined;
   #next = Promise.withResolvers<void>();
   #failures = 0;
+  #isLost = false;
   #isReviving = false;
   /** It was to be replaced while there was none. */
   #isOutdated = false;
@@ -55,10 +61,17 @@ export class Keeper {
 
   /** Resolves with its port when the first one does its work. Fails with `StartFailure`, and nothing is kept running then. */
   async begin(): Promise<number> {
-    const child = this.#options.start();
-    const port = await child.ready;
-    this.#keep(child);
-    return port;
+    for (let start = 1; ; start += 1) {
+      const child = this.#options.start();
+      try {
+        const port = await this.#ready(child);
+        this.#keep(child);
+        return port;
+      } catch (error) {
+        if (!(error instanceof StartHung) || start >= firstStarts) throw error;
+        await this.#lose({ pid: child.pid, how: error.message });
+      }
+    }
   }
 
   /** One that is just being started is not good enough any more: another one is started after it. */
@@ -98,7 +111,7 @@ export class Keeper {
     if (this.#isReviving) return this.outdate();
     const before = this.#current;
     const next = this.#options.start();
-    await next.ready;
+    await this.#ready(next);
     // It ended meanwhile, and has a successor that is as new.
     if (this.#closing.signal.aborted || this.#isReviving || this.#current !== before) return next.kill();
     this.#keep(next);
@@ -113,20 +126,29 @@ export class Keeper {
   }
 
   #keep(child: Child): void {
-    const { clock, onUp } = this.#options;
+    const { clock, onUp, onBack } = this.#options;
     this.#current = child;
     this.#next.resolve();
     this.#next = Promise.withResolvers();
     const startedAt = clock.now();
     onUp?.(child);
     const ended = new AbortController();
-    void this.#ping(child, AbortSignal.any([ended.signal, this.#closing.signal]));
+    let silence: string | undefined;
+    void untilSilent(child, { clock, signal: AbortSignal.any([ended.signal, this.#closing.signal]) }, () => {
+      if (!this.#isLost) return;
+      this.#isLost = false;
+      onBack?.(child.pid);
+    }).then((how) => {
+      if (how === undefined) return;
+      silence = `${how}, and was killed`;
+      child.kill();
+    });
     void child.ended.then(async (how) => {
       ended.abort();
       if (this.#current === child) this.#current = undefined;
       if (this.#leaving.has(child) || this.#closing.signal.aborted) return;
       if (clock.now() - startedAt >= soundMs) this.#failures = 0;
-      await this.#revive({ pid: child.pid, how });
+      await this.#revive({ pid: child.pid, how: silence ?? how });
     });
   }
 
@@ -140,28 +162,38 @@ export class Keeper {
   }
 
   async #startUntilUp(lost?: { readonly pid: number; readonly how: string }): Promise<void> {
-    const { clock, start, onLost } = this.#options;
     const { signal } = this.#closing;
     for (let ended = lost; !signal.aborted;) {
-      if (ended !== undefined) {
-        const restartMs = this.#failures === 0 ? 0 : Math.min(firstPauseMs * 2 ** (this.#failures - 1), longestPauseMs);
-        this.#failures += 1;
-        onLost({ ...ended, restartMs });
-        if (restartMs > 0) await clock.sleep(restartMs, signal).catch(() => undefined);
-        if (signal.aborted) return;
-      }
+      if (ended !== undefined) await this.#lose(ended);
+      if (signal.aborted) return;
       this.#isOutdated = false;
-      const child = start();
+      const child = this.#options.start();
       try {
-        await child.ready;
+        await this.#ready(child);
         if (!signal.aborted && !this.#isOutdated) return this.#keep(child);
         child.kill();
         ended = undefined;
       } catch (error) {
-        child.kill();
         ended = { pid: child.pid, how: error instanceof Error ? error.message : String(error) };
       }
     }
+  }
+
+  /** Resolves when the next one may be started. */
+  async #lose(lost: { readonly pid: number; readonly how: string }): Promise<void> {
+    const { clock, onLost } = this.#options;
+    const restartMs = this.#failures === 0 ? 0 : Math.min(firstPauseMs * 2 ** (this.#failures - 1), longestPauseMs);
+    this.#failures += 1;
+    this.#isLost = true;
+    onLost({ ...lost, restartMs });
+    if (restartMs > 0) await sleepUnlessAborted(clock, restartMs, this.#closing.signal);
+  }
+
+  /** Fails with `StartFailure`, and then it is killed. */
+  #ready(child: Child): Promise<number> {
+    const { signal } = this.#closing;
+    const patience = 2 ** Math.min(this.#failures, mostDoublings);
+    return untilReady(child, { clock: this.#options.clock, signal, patience });
   }
 
   async #end(child: Child, { limitMs, lingerMs }: StopLimits): Promise<void> {
@@ -175,20 +207,6 @@ export class Keeper {
     await child.ended;
     over.abort();
     await late;
-  }
-
-  async #ping(child: Child, signal: AbortSignal): Promise<void> {
-    let missed = 0;
-    child.on((message) => {
-      if (message.sluice === "pong") missed = 0;
-    });
-    while (missed < missedPings) {
-      child.send({ sluice: "ping" });
-      missed += 1;
-      await this.#options.clock.sleep(pingEveryMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
-    }
-    child.kill();
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createPuppet, type Puppet } from "../../test/support/puppet.ts";
 import { reloadEngine } from "./reload-engine.ts";
 
@@ -27,5 +28,15 @@ test.each([
   ["there is none", [undefined], "away"],
   ["it is killed, and there is no other one", [dying(), undefined], "away"],
 ] as const)("%s", async (_name, children, outcome) => {
-  expect(await reloadEngine(successors(...children), { current: snapshot })).toBe(outcome);
+  expect(await reloadEngine(successors(...children), { current: snapshot, clock: createManualClock() })).toBe(outcome);
+});
+
+test("an engine that never answers is killed, and the next one is told", async () => {
+  const clock = createManualClock();
+  const hanging = createPuppet(1);
+  const outcome = reloadEngine(successors(hanging, answering("applied")), { current: snapshot, clock });
+  await clock.advance(119_999);
+  expect(hanging.isKilled).toBe(false);
+  await clock.advance(1);
+  expect([hanging.isKilled, await outcome, clock.sleeping]).toStrictEqual([true, "applied", 0]);
 });

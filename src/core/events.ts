@@ -168,15 +168,21 @@ export type SluiceEvent =
   | { readonly type: "sum_invalid"; readonly database: string; readonly via: string; readonly reason: string }
   /** Our own log has grown. */
   | { readonly type: "sum_appended"; readonly log: string; readonly records: number; readonly size: number }
-  /** One of the processes of this Sluice ended that should not have; another one takes its place after `restartMs`. */
+  /** One of the processes of this Sluice ended that should not have, or hung and was killed; another one takes its place after `restartMs`. */
   | {
       readonly type: "process_lost";
       readonly role: "engine" | "front";
+      /** `engine`, or a front's place, such as `front 2`, which its successor takes. */
+      readonly process: string;
       readonly pid: number;
       /** For people. */
       readonly how: string;
+      /** Milliseconds since the epoch. */
+      readonly at: number;
       readonly restartMs: number;
     }
+  /** The one that took its place answers. */
+  | { readonly type: "process_back"; readonly process: string; readonly pid: number }
   /** From now on another configuration counts, but for these settings of it, which take a restart. */
   | { readonly type: "config_reloaded"; readonly needRestart: readonly string[] }
   /** Something is wrong with it, and the one before still counts. */

@@ -139,7 +139,10 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;
     case "process_lost":
-      logger.error({ event: type, ...facts }, "a process of this Sluice ended; another one takes its place");
+      logger.error({ event: type, ...facts }, "a process of this Sluice was lost; another one takes its place");
+      return;
+    case "process_back":
+      logger.info({ event: type, ...facts }, "a process answers that took the place of a lost one");
       return;
     case "config_reloaded":
       if (event.needRestart.length === 0) logger.info({ event: type }, "the new configuration counts");

@@ -10,6 +10,8 @@ export interface Sign {
   readonly subject: string;
   /** For people. */
   readonly what: string;
+  /** When it was seen, in milliseconds since the epoch, where that is not now. */
+  readonly at?: number;
 }
 
 /** What a check may look at. */
@@ -237,6 +239,18 @@ export const healingRules: readonly HealingRule[] = [
       event.type === "sum_checked" && event.outcome === "verified"
         ? { subject: event.database, what: "it confirms files again" }
         : undefined,
+  },
+  {
+    name: "process-lost",
+    detect: "the engine or a front ends, does not answer any more, or does not start",
+    act: "one that hangs is killed; another one is started, at once or after longer and longer pauses, and gets the requests that were under way",
+    check: "the one in its place answers",
+    sign: (event) =>
+      event.type === "process_lost"
+        ? { subject: event.process, what: `process ${event.pid}: ${event.how}`, at: event.at }
+        : undefined,
+    cure: (event) =>
+      event.type === "process_back" ? { subject: event.process, what: `process ${event.pid} answers` } : undefined,
   },
   {
     name: "config-refused",

@@ -74,6 +74,12 @@ describe("an incident that an event ends", () => {
       { type: "upstream_state", upstream, state: "degraded", reason: "slow" },
     ],
     [
+      "process-lost",
+      { type: "process_lost", role: "front", process: "front 1", pid: 7, how: "SIGKILL", at: 1_000_000, restartMs: 0 },
+      { type: "process_back", process: "front 1", pid: 8 },
+      { type: "process_back", process: "front 2", pid: 8 },
+    ],
+    [
       "bucket-down",
       { type: "bucket_state", bucket: "s3://b", state: "down", reason: "hangs" },
       { type: "bucket_state", bucket: "s3://b", state: "ok" },
@@ -243,4 +249,27 @@ it("has rules with names of their own, and a way to notice and to end each", () 
     expect(rule.sign ?? rule.signOfPart).toBeDefined();
     expect(rule.cure ?? rule.isOver).toBeDefined();
   }
+});
+
+describe("trouble of another process", () => {
+  it("began when that process noticed it, and is not told again", async () => {
+    const { healing, recorded, clock } = setUp();
+    const at = clock.now() - 5000;
+    healing.heed({ type: "process_lost", role: "engine", process: "engine", pid: 7, how: "SIGKILL", at, restartMs: 0 });
+    await clock.advance(1000);
+    healing.heed({ type: "process_back", process: "engine", pid: 8 });
+    expect(recorded.of("process_lost")).toStrictEqual([]);
+    expect(recorded.of("incident_ended")).toMatchObject([
+      {
+        incident: {
+          rule: "process-lost",
+          subject: "engine",
+          seen: "process 7: SIGKILL",
+          openedAt: at,
+          durationMs: 6000,
+          how: "process 8 answers",
+        },
+      },
+    ]);
+  });
 });

@@ -55,9 +55,23 @@ export class Healing {
     return {
       emit: (event) => {
         events.emit(event);
-        this.#heed(event);
+        this.heed(event);
       },
     };
+  }
+
+  /** One that another process has told already. */
+  heed(event: SluiceEvent): void {
+    for (const rule of this.#rules) {
+      const sign = rule.sign?.(event);
+      if (sign !== undefined) this.#see(rule, sign);
+      if (this.#open.size === 0) continue;
+      const cure = rule.cure?.(event);
+      if (cure === undefined) continue;
+      const id = idOf(rule, cure);
+      const open = this.#open.get(id);
+      if (open !== undefined) this.#end(id, open, { outcome: "healed", how: cure.what });
+    }
   }
 
   start(): void {
@@ -75,19 +89,6 @@ export class Healing {
       this.#end(id, open, { outcome: "stopped", how: "Sluice ended before it was over" });
   }
 
-  #heed(event: SluiceEvent): void {
-    for (const rule of this.#rules) {
-      const sign = rule.sign?.(event);
-      if (sign !== undefined) this.#see(rule, sign);
-      if (this.#open.size === 0) continue;
-      const cure = rule.cure?.(event);
-      if (cure === undefined) continue;
-      const id = idOf(rule, cure);
-      const open = this.#open.get(id);
-      if (open !== undefined) this.#end(id, open, { outcome: "healed", how: cure.what });
-    }
-  }
-
   #see(rule: HealingRule, sign: Sign): void {
     const id = idOf(rule, sign);
     const now = this.#options.clock.now();
@@ -103,7 +104,7 @@ export class Healing {
       subject: sign.subject,
       seen: sign.what.slice(0, maxTextLength),
       did: rule.act,
-      openedAt: now,
+      openedAt: sign.at ?? now,
       lastSeenAt: now,
       signs: 1,
     };

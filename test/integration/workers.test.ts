@@ -4,6 +4,8 @@ import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { z } from "zod";
+import type { EndedIncident } from "../../src/core/incident.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { type ChildProcessFacts, childrenOf, isAlive } from "../support/processes.ts";
@@ -185,6 +187,31 @@ test("a purge reaches what all fronts remember", async () => {
   upstream.clearFaults();
 });
 
+const statusSchema = z.object({ incidents: z.object({ ended: z.array(z.custom<EndedIncident>()) }) });
+
+async function endedIncidents(): Promise<EndedIncident[]> {
+  const token = (await readFile(join(sluice.dataDir, "admin.token"), "utf8")).trim();
+  const { body } = await ask(sluice.url, "/-/status", { headers: { authorization: `Bearer ${token}` } });
+  return statusSchema.parse(JSON.parse(body.toString())).incidents.ended;
+}
+
+/** The loss of that process was an incident, from when the primary noticed it until the next one answered. */
+async function expectHealed(name: RegExp, pid: number): Promise<void> {
+  await sluice.saw(new RegExp(`"event":"incident_ended".*"rule":"process-lost".*"seen":"process ${pid}: SIGKILL"`));
+  expect((await endedIncidents()).find(({ seen }) => seen === `process ${pid}: SIGKILL`)).toMatchObject({
+    rule: "process-lost",
+    subject: expect.stringMatching(name),
+    outcome: "healed",
+    how: expect.stringMatching(/^process \d+ answers$/),
+  });
+  const audit = (await readFile(join(sluice.dataDir, "audit.log"), "utf8")).trim().split("\n");
+  const records = audit.filter((line) => line.includes(`process ${pid}: SIGKILL`));
+  expect(records.map((line) => /"event":"(\w+)"/.exec(line)?.[1])).toStrictEqual(["incident_opened", "incident_ended"]);
+  const metrics = (await ask(sluice.url, "/metrics")).body.toString();
+  expect(metrics).toMatch(/^sluice_incidents_open\{rule="process-lost"\} 0$/m);
+  expect(metrics).toMatch(/^sluice_recovery_seconds_count\{rule="process-lost"\} [1-9]/m);
+}
+
 describe("processes that end", () => {
   // Without what is written anew, what takes long, and what other tests change or want cold.
   const paths = [...files.keys()].filter((path) => !/\/(oddinfo|big|nested\/a|versioned)\//.test(path));
@@ -200,7 +227,18 @@ describe("processes that end", () => {
       expect((await ask(sluice.url, "/metrics")).status).toBe(200);
     }
     expect(await clients.end()).toStrictEqual([]);
-    expect(sluice.output()).toMatch(/"event":"process_lost","role":"engine","pid":\d+,"how":"SIGKILL"/);
+    expect(sluice.output()).toMatch(
+      /"event":"process_lost","role":"engine","process":"engine","pid":\d+,"how":"SIGKILL"/,
+    );
+  });
+
+  test("a loss is an incident until the next one answers, also of the engine that follows incidents", async () => {
+    const [front = 0] = processes("front").map(({ pid }) => pid);
+    process.kill(front, "SIGKILL");
+    await expectHealed(/^front [12]$/, front);
+    const killed = engine();
+    process.kill(killed, "SIGKILL");
+    await expectHealed(/^engine$/, killed);
   });
 
   test("a body that an engine was sending when it was killed goes on where it was", async () => {
