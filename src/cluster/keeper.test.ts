@@ -214,11 +214,11 @@ describe("one that hangs while it is started", () => {
   test("is tried three times when it is the first, and then it is said", async () => {
     const { clock, children, lost, keeper } = scene();
     const begun = keeper.begin();
-    const failed = expect(begun).rejects.toThrow("did not answer for 120 s");
+    const outcome = begun.then(() => "ready", String);
     await clock.advance(30_000);
     await clock.advance(60_000 + 250);
     await clock.advance(120_000);
-    await failed;
+    expect(await outcome).toContain("did not answer for 120 s");
     expect(children.map(({ isKilled }) => isKilled)).toStrictEqual([true, true, true]);
     expect([lost.map(({ how }) => how)[0], lost.length, clock.sleeping]).toStrictEqual([silent, 2, 0]);
   });
@@ -226,12 +226,12 @@ describe("one that hangs while it is started", () => {
   test("is no successor of one that works", async () => {
     const { clock, children, keeper, begin } = scene();
     await begin();
-    const failing = expect(keeper.replace(limits)).rejects.toThrow(silent);
+    const outcome = keeper.replace(limits).then(() => "replaced", String);
     for (let seconds = 0; seconds < 30; seconds += 5) {
       children[0]?.say({ sluice: "pong" });
       await clock.advance(5000);
     }
-    await failing;
+    expect(await outcome).toContain(silent);
     expect([children[1]?.isKilled, keeper.current]).toStrictEqual([true, children[0]]);
   });
 

@@ -486,6 +486,7 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       metrics.configReloads.labels("refused").inc();
       return;
     case "redis_state":
+    case "process_back":
       return;
     case "lease":
       metrics.leases.labels(event.outcome).inc();

@@ -196,20 +196,15 @@ async function endedIncidents(): Promise<EndedIncident[]> {
 }
 
 /** The loss of that process was an incident, from when the primary noticed it until the next one answered. */
-async function expectHealed(name: RegExp, pid: number): Promise<void> {
+async function healedLoss(pid: number): Promise<EndedIncident | undefined> {
   await sluice.saw(new RegExp(`"event":"incident_ended".*"rule":"process-lost".*"seen":"process ${pid}: SIGKILL"`));
-  expect((await endedIncidents()).find(({ seen }) => seen === `process ${pid}: SIGKILL`)).toMatchObject({
-    rule: "process-lost",
-    subject: expect.stringMatching(name),
-    outcome: "healed",
-    how: expect.stringMatching(/^process \d+ answers$/),
-  });
   const audit = (await readFile(join(sluice.dataDir, "audit.log"), "utf8")).trim().split("\n");
   const records = audit.filter((line) => line.includes(`process ${pid}: SIGKILL`));
   expect(records.map((line) => /"event":"(\w+)"/.exec(line)?.[1])).toStrictEqual(["incident_opened", "incident_ended"]);
   const metrics = (await ask(sluice.url, "/metrics")).body.toString();
   expect(metrics).toMatch(/^sluice_incidents_open\{rule="process-lost"\} 0$/m);
   expect(metrics).toMatch(/^sluice_recovery_seconds_count\{rule="process-lost"\} [1-9]/m);
+  return (await endedIncidents()).find(({ seen }) => seen === `process ${pid}: SIGKILL`);
 }
 
 describe("processes that end", () => {
@@ -235,10 +230,11 @@ describe("processes that end", () => {
   test("a loss is an incident until the next one answers, also of the engine that follows incidents", async () => {
     const [front = 0] = processes("front").map(({ pid }) => pid);
     process.kill(front, "SIGKILL");
-    await expectHealed(/^front [12]$/, front);
+    const how = expect.stringMatching(/^process \d+ answers$/);
+    expect(await healedLoss(front)).toMatchObject({ subject: expect.stringMatching(/^front [12]$/), how });
     const killed = engine();
     process.kill(killed, "SIGKILL");
-    await expectHealed(/^engine$/, killed);
+    expect(await healedLoss(killed)).toMatchObject({ subject: "engine", outcome: "healed", how });
   });
 
   test("a body that an engine was sending when it was killed goes on where it was", async () => {
