@@ -16,7 +16,7 @@ import type { Node } from "./compose-node.ts";
 import { composeAdminToken, composeOperator } from "./compose-operator.ts";
 import { composeHandlers } from "./compose-server.ts";
 import { composeSources } from "./compose-sources.ts";
-import { composeSumdb, type Sumdb } from "./compose-sumdb.ts";
+import { composeSumdb } from "./compose-sumdb.ts";
 import type { EnsureStored } from "./compose-upkeep.ts";
 
 /** Everything that a configuration decides, over the node's store. Another one can take its place while Sluice runs. */
@@ -42,33 +42,30 @@ export interface Service {
 
 /** Fails with `config_invalid` or `storage_failed`, and then nothing is left open. */
 export async function composeService(config: Config, node: Node): Promise<Service> {
+  await using opened = new AsyncDisposableStack();
   const { store, verifier, events, log, metrics } = node;
   const token = await composeAdminToken(config, log);
   const network = composeNetwork(node);
   const { load, close: closeLoad } = composeLoad(config, { events, fetching: () => resolver.fetching });
+  opened.defer(closeLoad);
   const fleet = await composeFleet(config, { events, network, processes: node.messages });
+  opened.defer(() => fleet.close());
   let git: GitPlace | undefined;
   const { source, health } = composeSources(config, {
     events,
     network,
     openGit: (isNeeded) => withLoad((git = node.git.open(config, { network, isNeeded })).source, load, "cold_git"),
   });
-  let sumdb: Sumdb;
-  try {
-    sumdb = await composeSumdb(config, {
-      events,
-      log,
-      metrics,
-      network,
-      database: node.database,
-      resolver: () => resolver,
-    });
-  } catch (error) {
-    closeLoad();
-    await fleet.close();
-    await source.close();
-    throw error;
-  }
+  opened.defer(() => source.close());
+  const sumdb = await composeSumdb(config, {
+    events,
+    log,
+    metrics,
+    network,
+    database: node.database,
+    resolver: () => resolver,
+  });
+  opened.defer(() => sumdb.close());
   const resolver = new Resolver({
     store,
     source,
@@ -107,7 +104,9 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     about: () => ({ version: node.version, chain: source.name, ...node.state }),
   });
   const api = { token, actions: operator };
+  opened.defer(() => operator.close());
   const handlers = composeHandlers(config, { node, resolver, sumLogs: sumdb.logs, api, messages: fleet.messages });
+  opened.defer(() => handlers.close());
   const underWay = new RequestsUnderWay();
   let recheck: Recheck | undefined;
   let endHeeding: (() => void) | undefined;
@@ -117,7 +116,8 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     handlers.hot.forget(key);
     fleet.messages?.publish({ type: "rejected", key });
   };
-  const forgetConceded = store.onConceded(forget);
+  opened.defer(store.onConceded(forget));
+  const open = opened.move();
   return {
     config,
     chain: source.name,
@@ -156,16 +156,10 @@ export async function composeService(config: Config, node: Node): Promise<Servic
       await resolver.settled();
     },
     async close() {
-      forgetConceded();
-      operator.close();
-      handlers.close();
-      closeLoad();
       endHeeding?.();
       await recheck?.close();
       await endUpkeep?.();
-      await sumdb.close();
-      await source.close();
-      await fleet.close();
+      await open.disposeAsync();
     },
   };
 }
