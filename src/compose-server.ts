@@ -13,6 +13,7 @@ import { createOperatorHandler } from "./server/operator-app.ts";
 import type { OperatorApiOptions } from "./server/operator-api.ts";
 import { createProtocolHandler } from "./server/protocol-handler.ts";
 import { readinessOf } from "./server/readiness.ts";
+import { createRefusedOperators } from "./server/refused-operators.ts";
 import { createRequestIds } from "./server/request-id.ts";
 import { createSumdbHandler } from "./server/sumdb-handler.ts";
 import { composeAccess } from "./compose-access.ts";
@@ -26,7 +27,7 @@ interface HandlerParts {
   /** What is served below `/sumdb/`. */
   readonly sumLogs: readonly ServedLog[];
   /** What is served below `/-/`. */
-  readonly api: OperatorApiOptions;
+  readonly api: Pick<OperatorApiOptions, "token" | "actions">;
   /** Other nodes and processes. */
   readonly messages: Messages | undefined;
 }
@@ -34,7 +35,7 @@ interface HandlerParts {
 /** Builds everything between the resolver and the socket. */
 export function composeHandlers(config: Config, parts: HandlerParts): Handlers & { readonly close: () => void } {
   const { basePath, maxUrlBytes, keepAliveTimeoutMs } = config.server;
-  const { store, log, metrics, instanceId, version, engine } = parts.node;
+  const { store, log, metrics, events, instanceId, version, engine } = parts.node;
   const nextRequestId = createRequestIds();
   const hot = new HotAnswers({
     maxBytes: parts.node.hotBytes,
@@ -67,7 +68,11 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers &
     registry: exposeMetrics(metrics, engine),
     version,
     publicUrl: () => parts.node.state.url,
-    api: parts.api,
+    api: {
+      ...parts.api,
+      clientAddress: exchange.clientAddress,
+      onRefused: createRefusedOperators({ events, clock: systemClock }),
+    },
     readiness: async () => readinessOf(await parts.node.health(), parts.node.state),
   });
   // Who asks an engine has passed the gate of a front.

@@ -228,6 +228,16 @@ export type SluiceEvent =
       readonly reason: string;
       readonly isNews: boolean;
     }
+  /** Somebody asked for something below `/-/` and is no operator. */
+  | {
+      readonly type: "operator_refused";
+      readonly client: string;
+      readonly shown: "no token" | "a wrong token";
+      /** How many there were since the last one that was news. */
+      readonly count: number;
+      /** None was for a while before. */
+      readonly isNews: boolean;
+    }
   /** An operator wants answers asked for anew, here or at another node. */
   | {
       readonly type: "purged";

@@ -135,6 +135,10 @@ function logEvent(logger: Logger, event: SluiceEvent): void {
       if (event.incident.outcome === "healed") logger.info({ event: type, ...event.incident }, "an incident is over");
       else logger.warn({ event: type, ...event.incident }, "Sluice ends while an incident is not over");
       return;
+    case "operator_refused":
+      if (event.isNews) logger.warn({ event: type, ...facts }, "a request to the operators' API is refused");
+      else logger.debug({ event: type, ...facts }, "a request to the operators' API is refused");
+      return;
     case "purged":
       logger.info({ event: type, ...facts }, "answers are purged; they are asked for anew");
       return;

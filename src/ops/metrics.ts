@@ -281,6 +281,12 @@ export function createMetrics(options: MetricsOptions) {
       labelNames: ["role"],
       registers: [registry],
     }),
+    refusedOperators: new Counter({
+      name: "sluice_operator_refusals_total",
+      help: "Requests to the API below /-/ without the admin token or with a wrong one, by what they showed.",
+      labelNames: ["shown"],
+      registers: [registry],
+    }),
     configReloads: new Counter({
       name: "sluice_config_reloads_total",
       help: "Configurations that were read while Sluice ran, by outcome: applied or refused.",
@@ -478,6 +484,9 @@ export function countEvent(metrics: Metrics, event: SluiceEvent): void {
       return;
     case "process_lost":
       metrics.lostProcesses.labels(event.role).inc();
+      return;
+    case "operator_refused":
+      metrics.refusedOperators.labels(event.shown).inc();
       return;
     case "config_reloaded":
       metrics.configReloads.labels("applied").inc();

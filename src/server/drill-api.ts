@@ -1,6 +1,6 @@
-import type { Hono } from "hono";
 import type { DrillStatus } from "../core/drill.ts";
 import { SluiceError } from "../core/errors.ts";
+import type { OperatorHono } from "./operator-api.ts";
 
 /** Faults on purpose. Fail with `drill_refused` where there are none, and with `bad_request` for what is no drill. */
 export interface DrillActions {
@@ -13,7 +13,7 @@ const defaultSeconds = 60;
 
 /** `/-/drill`: GET what there is and how the last one went, POST `{"name", "seconds"}`, DELETE the one that runs. */
 export function addDrillRoutes(
-  api: Hono,
+  api: OperatorHono,
   actions: DrillActions,
   readJson: (request: { text(): Promise<string> }) => Promise<unknown>,
 ): void {

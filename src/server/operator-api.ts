@@ -1,3 +1,4 @@
+import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -6,6 +7,7 @@ import type { PurgeSelection } from "../core/fleet.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { Incidents } from "../core/incident.ts";
 import type { Secret } from "../core/secret.ts";
+import type { ClientAddress } from "./client-address.ts";
 import { addDrillRoutes, type DrillActions } from "./drill-api.ts";
 import { fieldsOf } from "./operator-body.ts";
 import { parsePurge } from "./purge-request.ts";
@@ -59,20 +61,30 @@ export interface NodeStatus {
 export interface OperatorApiOptions {
   /** Undefined: there is none that could be kept, so nobody can show it. */
   readonly token: Secret | undefined;
+  readonly clientAddress: ClientAddress;
+  /** Is told of whoever shows no good one. */
+  readonly onRefused: (client: string, shown: "no token" | "a wrong token") => void;
   readonly actions: OperatorActions;
 }
+
+/** With the request as Node has it. */
+export type OperatorHono = Hono<{ Bindings: HttpBindings }>;
 
 const maxBodyBytes = 64 * 1024;
 const routes = "POST /-/purge, POST /-/offline, POST /-/reload, GET /-/status, and GET, POST and DELETE /-/drill";
 
 /** The API below `/-/`, in JSON. An error is `{"error": {"code", "message"}}`. */
-export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono {
-  const isAdmin = createTokenCheck(token);
-  const api = new Hono();
+export function createOperatorApi({ token, clientAddress, onRefused, actions }: OperatorApiOptions): OperatorHono {
+  const refuse = createTokenCheck(token);
+  const api: OperatorHono = new Hono();
   api.onError((error, context) => answerError(error, context));
   // Before anything of a body is read.
   api.use(async (context, next) => {
-    isAdmin(context.req.header("authorization"));
+    const refusal = refuse(context.req.header("authorization"));
+    if (refusal !== undefined) {
+      onRefused(clientAddress(context.env.incoming), refusal.shown);
+      throw new SluiceError("unauthorized", refusal.message);
+    }
     await next();
   });
   api.use(
@@ -101,29 +113,31 @@ export function createOperatorApi({ token, actions }: OperatorApiOptions): Hono 
   return api;
 }
 
-/** Throws `unauthorized` for whoever does not show the token. Takes as long for a wrong one as for any other. */
-function createTokenCheck(token: Secret | undefined): (authorization: string | undefined) => void {
+interface Refusal {
+  readonly shown: "no token" | "a wrong token";
+  readonly message: string;
+}
+
+/** Why it is not an operator who asks, or undefined. Takes as long for a wrong token as for any other. */
+function createTokenCheck(token: Secret | undefined): (authorization: string | undefined) => Refusal | undefined {
   const expected = token === undefined ? undefined : digest(token.reveal());
   return (authorization) => {
+    const [, bearer] = /^bearer +(\S+)$/i.exec(authorization?.trim() ?? "") ?? [];
+    const shown = bearer === undefined ? "no token" : "a wrong token";
     if (expected === undefined) {
-      throw new SluiceError(
-        "unauthorized",
-        "this Sluice has no admin token, as its data folder could not be written at the start; set token_file of [admin] or SLUICE_ADMIN_TOKEN, and start it again",
-      );
+      const message =
+        "this Sluice has no admin token, as its data folder could not be written at the start; set token_file of [admin] or SLUICE_ADMIN_TOKEN, and start it again";
+      return { shown, message };
     }
-    const [, shown] = /^bearer +(\S+)$/i.exec(authorization?.trim() ?? "") ?? [];
-    if (shown === undefined) {
-      throw new SluiceError(
-        "unauthorized",
-        "this needs the admin token as Authorization: Bearer <token>; it is what [admin] says, else in admin.token of the data folder",
-      );
+    if (bearer === undefined) {
+      const message =
+        "this needs the admin token as Authorization: Bearer <token>; it is what [admin] says, else in admin.token of the data folder";
+      return { shown, message };
     }
-    if (!timingSafeEqual(digest(shown), expected)) {
-      throw new SluiceError(
-        "unauthorized",
-        "this is not the admin token of this Sluice; it is what [admin] says, else in admin.token of the data folder",
-      );
-    }
+    if (timingSafeEqual(digest(bearer), expected)) return undefined;
+    const message =
+      "this is not the admin token of this Sluice; it is what [admin] says, else in admin.token of the data folder";
+    return { shown, message };
   };
 }
 

@@ -1,7 +1,7 @@
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { formatReadiness, type Readiness } from "./readiness.ts";
-import { createOperatorApi, type OperatorApiOptions } from "./operator-api.ts";
+import { createOperatorApi, type OperatorApiOptions, type OperatorHono } from "./operator-api.ts";
 import type { RequestHandler } from "./exchange.ts";
 
 export interface OperatorAppOptions {
@@ -20,8 +20,8 @@ export function createOperatorHandler(options: OperatorAppOptions): RequestHandl
   return getRequestListener(createOperatorApp(options).fetch, { hostname: "localhost" });
 }
 
-function createOperatorApp(options: OperatorAppOptions): Hono {
-  const app = new Hono();
+function createOperatorApp(options: OperatorAppOptions): OperatorHono {
+  const app: OperatorHono = new Hono();
   app.get("/", (context) =>
     context.text(
       `Sluice ${options.version}, a Go module proxy.\n\n  export GOPROXY=${options.publicUrl()}\n\nHealth: /healthz, /readyz. Metrics: /metrics.\n`,

@@ -46,6 +46,8 @@ describe("a purge", () => {
     const other = "/example.com/leaf/@v/list";
     for (const path of [...changing, file, other]) await ask(sluice.url, path);
     for (const path of [...changing, file, other]) expect(await cacheOf(path)).toBe("hit");
+    // They come behind the zip of their version.
+    for (const kind of ["mod", "info"]) await upstream.arrived(file.slice(1).replace(/zip$/, kind));
     upstream.requests.length = 0;
 
     expect(await post("/-/purge", { module: "example.com/pseudo" })).toStrictEqual({
@@ -195,6 +197,23 @@ describe("whoever asks", () => {
       expect(headers["www-authenticate"]).toBe('Bearer realm="sluice"');
       expect(body.toString()).toContain("admin token");
     }
+  });
+
+  test("is missing or wrong: one line of the log says who asks so, and none what was shown", async () => {
+    const other = await startSluiceProcess({
+      upstream: upstream.url,
+      env: { SLUICE_SERVER_TRUSTED_PROXIES: "127.0.0.1", SLUICE_LOG_FORMAT: "json" },
+    });
+    onTestFinished(() => other.stop().then(() => undefined));
+    const headers = { authorization: "Bearer guessed-the-wrong-one", "x-forwarded-for": "10.20.30.40" };
+    for (let guess = 0; guess < 5; guess += 1) {
+      expect((await ask(other.url, "/-/status?token=in-the-query", { headers })).status).toBe(401);
+    }
+    await other.saw(/"level":40,[^\n]*"event":"operator_refused","client":"10\.20\.30\.40","shown":"a wrong token"/);
+    expect(other.output().match(/"operator_refused"/g)).toHaveLength(1);
+    expect(other.output()).not.toMatch(/guessed-the-wrong-one|in-the-query/);
+    const metrics = (await ask(other.url, "/metrics")).body.toString();
+    expect(metrics).toContain('sluice_operator_refusals_total{shown="a wrong token"} 5\n');
   });
 
   test("is not told of in the log by the token", () => {
