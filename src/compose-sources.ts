@@ -38,7 +38,11 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
   const shared = {
     ...(config.git.enabled ? { direct: openGit(isNeeded) } : {}),
     privateRules: createPrivateRules(patterns),
-    groups: groups.map(({ members, balance }) => ({ members: groupNames(members), balance })),
+    groups: groups.map(({ members, backups, balance }) => ({
+      members: groupNames(members),
+      backups: groupNames(backups),
+      balance,
+    })),
     onHedge: ({ source, to, outcome }: EqualHedge) =>
       events.emit({ type: "upstream_hedge", upstream: source, to, outcome }),
     open: sharing((entry) =>

@@ -161,23 +161,35 @@ function checkOverrides(overrides: readonly Override[], chain: readonly ChainEnt
 /** Each must be what a chain can use: neighbours, of which the next is asked after any failure. */
 function checkGroups(groups: readonly Group[], chains: readonly (readonly ChainEntry[])[], report: Report): void {
   const seen = new Set<string>();
-  for (const [index, { members }] of groups.entries()) {
-    const say = (message: string): void => report("upstream.group.members", message, { index });
-    const names = groupNames(members);
+  for (const [index, group] of groups.entries()) {
+    const names = groupNames(group.members);
+    const backups = groupNames(group.backups);
+    const all = [...names, ...backups];
     const known = chains.flat().map(({ name }) => name);
-    const unknown = names.find((name) => !known.includes(name));
+    const isAbout = (name: string | undefined): string =>
+      name !== undefined && names.includes(name) ? "members" : "backups";
+    const say = (message: string, name = names[0]): void =>
+      report(`upstream.group.${isAbout(name)}`, message, { index });
+    if (all.length < 2) {
+      say("has one upstream, and there are no backups; write at least two upstreams, or one and its backups");
+      continue;
+    }
+    const unknown = all.find((name) => !known.includes(name));
     if (unknown !== undefined) {
       const meant = nearest(unknown, known);
       say(
         `${unknown} is no entry of a chain; ${meant === undefined ? "add it there, or take it out here" : `did you mean ${meant}?`}`,
+        unknown,
       );
       continue;
     }
-    const double = names.find((name) => seen.has(name));
-    for (const name of names) seen.add(name);
-    if (double !== undefined) say(`${double} is a member already; an upstream belongs to one group`);
-    else if (!chains.some((chain) => hasRun(chain, names))) {
-      say(`do not stand side by side in a chain; write them so, with | between them: ${names.join("|")}`);
+    const double = all.find((name, at) => seen.has(name) || all.indexOf(name) < at);
+    for (const name of all) seen.add(name);
+    if (double !== undefined)
+      say(`${double} is in a group already; an upstream belongs to one group, as a member or as a backup`, double);
+    else if (!chains.some((chain) => hasRuns(chain, names, backups))) {
+      const how = backups.length === 0 ? "" : ", the backups last";
+      say(`do not stand side by side in a chain; write them so, with | between them${how}: ${all.join("|")}`);
     }
   }
 }
@@ -187,10 +199,13 @@ export function groupNames(members: readonly string[]): string[] {
   return members.map((url) => parseOverrideUrl(url)?.name ?? url);
 }
 
-function hasRun(chain: readonly ChainEntry[], names: readonly string[]): boolean {
+/** Whether the members stand side by side, and the backups behind them. */
+function hasRuns(chain: readonly ChainEntry[], members: readonly string[], backups: readonly string[]): boolean {
+  const size = members.length + backups.length;
   return chain.some((_, start) => {
-    const run = chain.slice(start, start + names.length);
-    const isAll = run.length === names.length && run.every(({ name }) => names.includes(name));
+    const run = chain.slice(start, start + size);
+    const isAll =
+      run.length === size && run.every(({ name }, at) => (at < members.length ? members : backups).includes(name));
     return isAll && run.slice(0, -1).every((entry) => entry.kind !== "end" && entry.fallBackOnError);
   });
 }

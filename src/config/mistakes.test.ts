@@ -233,7 +233,29 @@ const mistakes: readonly (readonly [input: Input, sentence: string])[] = [
   ],
   [
     { file: '[[upstream.group]]\nmembers = ["https://a.com"]' },
-    'conf/sluice.toml:2: [[upstream.group]] members = ["https://a.com"] is missing; write at least two upstreams',
+    "conf/sluice.toml:2: [[upstream.group]] members has one upstream, and there are no backups; write at least two upstreams, or one and its backups",
+  ],
+  [
+    { file: "[[upstream.group]]\nmembers = []" },
+    "conf/sluice.toml:2: [[upstream.group]] members = [] is missing; write at least two upstreams, or one and its backups",
+  ],
+  [
+    { file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com"]\nbackups = "b.com"' },
+    'conf/sluice.toml:5: [[upstream.group]] backups = "b.com" is not a list; write ["https://a.example.com", "https://b.example.com"]',
+  ],
+  [
+    { file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com"]\nbackups = ["c.com"]' },
+    "conf/sluice.toml:5: [[upstream.group]] backups https://c.com is no entry of a chain; did you mean https://a.com?",
+  ],
+  [
+    {
+      file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com", "b.com"]\nbackups = ["b.com"]',
+    },
+    "conf/sluice.toml:4: [[upstream.group]] members https://b.com is in a group already; an upstream belongs to one group, as a member or as a backup",
+  ],
+  [
+    { file: '[upstream]\nchain = "b.com|a.com"\n[[upstream.group]]\nmembers = ["a.com"]\nbackups = ["b.com"]' },
+    "conf/sluice.toml:4: [[upstream.group]] members do not stand side by side in a chain; write them so, with | between them, the backups last: https://a.com|https://b.com",
   ],
   [
     { file: '[upstream]\nchain = "a.com|b.com"\n[[upstream.group]]\nmembers = ["a.com", "c.com"]' },

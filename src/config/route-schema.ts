@@ -22,27 +22,31 @@ export const routeSchema = section(
   },
 );
 
-const missingMembers = "is missing; write at least two upstreams";
+const missingMembers = "is missing; write at least two upstreams, or one and its backups";
+const notUpstreams = 'is not a list; write ["https://a.example.com", "https://b.example.com"]';
 
 /** One `[[upstream.group]]`. */
 export const groupSchema = section(
-  "Upstreams that have the same content, such as mirrors. In a chain they stand side by side with `|` between them, and which is asked first depends on how they are: those that are well come before those that are slow or flaky, and those before what is down. When one that is asked is late, the next one that is well is asked as well (`hedge`), the first answer counts, and the other request is ended. What stands behind them in the chain is their backup. May be repeated.",
+  "Upstreams that have the same content, such as mirrors. In a chain they stand side by side with `|` between them, and which is asked first depends on how they are: those that are well come before those that are slow or flaky, and those before what is down. When one that is asked is late, the next one that is well is asked as well (`hedge`), the first answer counts, and the other request is ended. What stands behind them in the chain is asked when all of them fail, and, if it is not among `backups`, when they do not have it. May be repeated.",
   {
     members: setting(
       z
         .array(value.text(), {
-          error: ({ input }) =>
-            input === undefined
-              ? missingMembers
-              : 'is not a list; write ["https://a.example.com", "https://b.example.com"]',
+          error: ({ input }) => (input === undefined ? missingMembers : notUpstreams),
         })
-        .min(2, { error: missingMembers }),
+        .min(1, { error: missingMembers }),
       {
         kind: "list",
         synonyms: ["upstreams", "urls", "entries", "servers"],
         doc: "Entries of the chain, without user names and passwords.",
       },
     ),
+    backups: setting(z.array(value.text(), { error: notUpstreams }).default([]), {
+      kind: "list",
+      defaultDoc: "`[]`",
+      synonyms: ["backup", "fallback", "secondary", "standby"],
+      doc: "Entries of the chain that are asked only when no member answers, and not when a member that answers does not have it. In the chain they stand right behind the members, with `|` between all of them.",
+    }),
     balance: setting(value.choice(["order", "spread"]).default("order"), {
       kind: "choice",
       defaultDoc: '`"order"`',

@@ -2,12 +2,13 @@ import { describe, expect, test } from "vitest";
 import { failureOf } from "../../test/support/source-harness.ts";
 import { checksumMismatch } from "../core/checksum-mismatch.ts";
 import { type ErrorCode, SluiceError } from "../core/errors.ts";
-import type { Source, SourceResponse } from "../core/ports.ts";
+import type { FetchContext, Source, SourceResponse } from "../core/ports.ts";
 import { type ModuleRequest, parseRequest } from "../protocol/goproxy/index.ts";
 import { parseModulePath, parseVersion } from "../protocol/module/index.ts";
 import { hashGoMod } from "../protocol/zip/index.ts";
 import { parseChain } from "./chain-spec.ts";
 import { createChain } from "./chain.ts";
+import type { ChainGroup } from "./group-order.ts";
 import { createPrivateRules } from "./private.ts";
 
 const request = parseRequest("/example.com/m/@v/v1.0.0.mod");
@@ -15,16 +16,27 @@ const request = parseRequest("/example.com/m/@v/v1.0.0.mod");
 /** What each upstream of a chain does: answer, or fail with the code. */
 type Outcome = "ok" | ErrorCode | Error;
 
-function chainOf(text: string, outcomes: Readonly<Record<string, Outcome>>, patterns = "") {
+function chainOf(
+  text: string,
+  outcomes: Readonly<Record<string, Outcome>>,
+  { patterns = "", groups = [] }: { readonly patterns?: string; readonly groups?: readonly ChainGroup[] } = {},
+) {
   const asked: string[] = [];
+  const hurried: string[] = [];
   const closed: string[] = [];
   const chain = createChain({
     entries: parseChain(text),
     privateRules: createPrivateRules(patterns),
+    groups,
     open: ({ name }): Source => ({
       name,
-      async fetch<T>(_request: ModuleRequest, receive: (response: SourceResponse) => Promise<T>) {
+      async fetch<T>(
+        _request: ModuleRequest,
+        receive: (response: SourceResponse) => Promise<T>,
+        { mayMoveOn = false }: FetchContext,
+      ) {
         asked.push(name);
+        if (mayMoveOn) hurried.push(name);
         const outcome = outcomes[name] ?? "not_found";
         if (outcome === "ok") return receive({ source: name, body: body(name) });
         if (outcome instanceof Error) throw outcome;
@@ -37,7 +49,7 @@ function chainOf(text: string, outcomes: Readonly<Record<string, Outcome>>, patt
   });
   const fetch = (asking = request, signal = new AbortController().signal) =>
     chain.fetch(asking, async ({ source }) => source, { signal, client: "test" });
-  return { chain, fetch, asked, closed };
+  return { chain, fetch, asked, hurried, closed };
 }
 
 async function* body(text: string): AsyncGenerator<Uint8Array> {
@@ -90,6 +102,40 @@ describe("asks and answers as go walks through GOPROXY", () => {
     const { fetch, asked } = chainOf(text, outcomes);
     const answer = await fetch().catch((error: unknown) => (error instanceof SluiceError ? error.code : error));
     expect([answer, asked]).toEqual([expected, expectedAsked]);
+  });
+});
+
+describe("backups", () => {
+  const groups: readonly ChainGroup[] = [{ members: [a, b], backups: [c], balance: "order" }];
+  const text = `${a}|${b}|${c}`;
+  const d = "https://d.example";
+  const table: readonly (readonly [string, Readonly<Record<string, Outcome>>, readonly string[], string])[] = [
+    // are asked when no member answers
+    [text, { [a]: "upstream_failed", [b]: "upstream_timeout", [c]: "ok" }, [a, b, c], c],
+    [text, { [a]: "upstream_failed", [b]: "upstream_timeout" }, [a, b, c], "upstream_timeout"],
+    // and not when one does, whatever it says
+    [text, { [a]: "upstream_failed", [b]: "ok", [c]: "ok" }, [a, b], b],
+    [text, { [c]: "ok" }, [a, b], "not_found"],
+    // what a member that fails may have is not said to be missing
+    [text, { [a]: "upstream_failed", [c]: "ok" }, [a, b], "upstream_failed"],
+    [text, { [b]: "upstream_failed", [c]: "ok" }, [a, b], "upstream_failed"],
+    // what stands behind them is asked as ever
+    [`${text},${d}`, { [c]: "ok", [d]: "ok" }, [a, b, d], d],
+    [`${text},${d}`, { [a]: "upstream_failed", [c]: "ok", [d]: "ok" }, [a, b], "upstream_failed"],
+    [`${text}|${d}`, { [a]: "upstream_failed", [c]: "ok", [d]: "ok" }, [a, b, d], d],
+    // where a chain has no member, they are entries as any
+    [`${d}|${c}`, { [c]: "ok" }, [d, c], c],
+  ];
+  test.each(table)("%s when %j", async (chain, outcomes, expectedAsked, expected) => {
+    const { fetch, asked } = chainOf(chain, outcomes, { groups });
+    const answer = await fetch().catch((error: unknown) => (error instanceof SluiceError ? error.code : error));
+    expect([answer, asked]).toEqual([expected, expectedAsked]);
+  });
+
+  test("the last member is in no hurry where they will not be asked", async () => {
+    const { fetch, hurried } = chainOf(text, { [b]: "upstream_failed" }, { groups });
+    await fetch().catch(() => undefined);
+    expect(hurried).toEqual([a]);
   });
 });
 
@@ -167,7 +213,7 @@ describe("what is not the source's failure ends the walk", () => {
 });
 
 test("a private module is asked of nobody, and others are", async () => {
-  const { fetch, asked } = chainOf(`${a}|${b}`, { [a]: "ok" }, "*.corp.example,example.com/m");
+  const { fetch, asked } = chainOf(`${a}|${b}`, { [a]: "ok" }, { patterns: "*.corp.example,example.com/m" });
   for (const path of ["/git.corp.example/x/@v/list", "/example.com/m/@latest", "/example.com/m/v2/@v/v2.0.0.zip"]) {
     const error = await failureOf(fetch(parseRequest(path)));
     expect([error.code, error.details["asked"]]).toEqual(["not_found", 0]);

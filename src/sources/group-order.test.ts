@@ -55,6 +55,20 @@ test.each<[string, string, Readonly<Record<string, State>>, string]>([
   expect(orders(text, { states })).toEqual([order]);
 });
 
+test.each<[string, string, Readonly<Record<string, State>>, string]>([
+  ["behind the members, in their order", "a|b|c|d,", {}, "a|b|c|d,"],
+  ["also when no member is well", "a|b|c|d,", { a: "down", b: "down" }, "a|b|c|d,"],
+  ["and change places among themselves only", "a|b|c|d,", { b: "degraded", c: "down" }, "a|b|d|c,"],
+])("backups stay %s", (_, text, states, order) => {
+  const group: ChainGroup = { members: ["a", "b"], backups: ["c", "d"], balance: "order" };
+  expect(orders(text, { states, group })).toEqual([order]);
+});
+
+test("backups do not take turns", () => {
+  const group: ChainGroup = { members: ["a", "b"], backups: ["c", "d"], balance: "spread" };
+  expect(orders("a|b|c|d,", { group, count: 3 })).toEqual(["a|b|c|d,", "b|a|c|d,", "a|b|c|d,"]);
+});
+
 test("each in its turn, those that are well first", () => {
   const group: ChainGroup = { ...mirrors, balance: "spread" };
   expect(orders("a|b|c,", { group, count: 4 })).toEqual(["a|b|c,", "b|c|a,", "c|a|b,", "a|b|c,"]);

@@ -90,6 +90,26 @@ members = ["${one.url}", "${two.url}"]
     expect((await get("example.com/none/@v/v1.0.0.mod")).status).toBe(502);
   });
 
+  test("a backup is asked when no member can be, and for nothing that a member does not have", async () => {
+    const { port } = one;
+    await start(`chain = "${one.url}|${two.url}"
+[[upstream.group]]
+members = ["${one.url}"]
+backups = ["${two.url}"]
+`);
+    expect((await get(leaf)).status).toBe(200);
+    expect((await get("example.com/none/@v/v1.0.0.mod")).status).toBe(404);
+    expect(two.requests).toEqual([]);
+
+    await one.close();
+    expect((await get(gopkg)).status).toBe(200);
+    expect(two.requests.map(({ path }) => path)).toEqual([gopkg]);
+
+    one = await startFixtureUpstream({ port });
+    expect((await get(nested)).status).toBe(200);
+    expect(two.requests.map(({ path }) => path)).toEqual([gopkg]);
+  });
+
   test("spread: each in its turn", async () => {
     await start(`chain = "${one.url}|${two.url}"
 [[upstream.group]]
