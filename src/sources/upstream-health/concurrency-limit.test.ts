@@ -91,8 +91,46 @@ test("after an outage it starts low, and every answer adds one", () => {
   expect(limit.now).toBe(64);
 });
 
+test("while nothing is under way a second counts as an answer", () => {
+  const { limit, pass, fail } = open();
+  limit.restart();
+  pass(10_500);
+  expect([limit.now, limit.reason]).toEqual([18, "outage"]);
+  pass(500);
+  expect(limit.now).toBe(19);
+  for (let time = 0; time < 100; time++) fail(tooMany);
+  expect([limit.now, limit.reason]).toEqual([8, "overload"]);
+  pass(100_000);
+  expect([limit.now, limit.reason]).toEqual([29, "overload"]);
+});
+
+test("while it owes answers time says nothing", () => {
+  const { limit, pass } = open();
+  limit.restart();
+  pass(2000);
+  limit.sent();
+  limit.sent();
+  pass(60_000);
+  limit.ended();
+  pass(60_000);
+  expect(limit.now).toBe(10);
+  limit.ended();
+  pass(3000);
+  expect(limit.now).toBe(13);
+});
+
+test("a clock that is set back takes nothing away", () => {
+  const { limit, pass } = open();
+  limit.restart();
+  pass(-100_000);
+  expect(limit.now).toBe(8);
+  pass(4000);
+  expect(limit.now).toBe(12);
+});
+
 test("what was learnt long ago is forgotten", () => {
   const { limit, pass, fail } = open();
+  limit.sent();
   fail(tooMany);
   pass(299_000);
   expect(limit.now).toBe(44);

@@ -274,6 +274,17 @@ describe("what operators are told", () => {
     expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "degraded", "ok"]);
   });
 
+  test("an upstream that is back, and that nobody asks for anything: its load comes back by itself", async () => {
+    const { clock, events, health, send, fail } = open();
+    await fail();
+    await clock.advance(1000);
+    for (let trial = 0; trial < 3; trial++) send();
+    expect(health.part).toMatchObject({ state: "degraded" });
+    await clock.advance(30_000);
+    expect(health.part).toMatchObject({ state: "ok" });
+    expect(events.of("upstream_state").map(({ state }) => state)).toEqual(["down", "degraded", "ok"]);
+  });
+
   test("an upstream that has too much to do", () => {
     const { clock, health, send } = open({ concurrency: 10, minConcurrency: 4 });
     for (let time = 0; time < 3; time++)

@@ -199,6 +199,7 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
     const sentAt = clock.now();
     const cut = new AbortController();
     unanswered.set(cut, sentAt);
+    limit.sent();
     lookout?.sent();
     let isSettled = false;
     return {
@@ -221,6 +222,7 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
       end(isGood) {
         unanswered.delete(cut);
         pass.end();
+        limit.ended();
         if (isGood === undefined) return;
         outcomes.add(!isGood);
         judge();
