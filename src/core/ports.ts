@@ -25,6 +25,8 @@ export interface BlobStat {
   readonly size: number;
   /** Changes whenever the content may have changed (disk: inode, size, mtime and ctime), for remembering what was verified. */
   readonly revision: string;
+  /** Of what its writer meant to write, in lowercase hex; only from `stat`, and where the store keeps that (s3). Nobody has compared it with the content. */
+  readonly sha256?: string | undefined;
 }
 
 /** An open blob. Whoever got it reads `bytes`, or calls `stream` once, or calls `discard`. */
@@ -40,7 +42,14 @@ export interface Blob extends BlobStat {
 }
 
 /** What is written: bytes, or a finished file on the local disk, which the store may take over by link or rename. */
-export type BlobContent = { readonly bytes: Uint8Array } | { readonly file: string; readonly size: number };
+export type BlobContent =
+  | { readonly bytes: Uint8Array }
+  | {
+      readonly file: string;
+      readonly size: number;
+      /** Where it is known, so that the file need not be read for it. */
+      readonly sha256?: string | undefined;
+    };
 
 /**
  * Unknown keys are `undefined` or `false`, never an error. A key that is not relative, clean and inside the store is

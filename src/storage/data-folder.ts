@@ -73,7 +73,11 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     blobs: tier?.blobs ?? disk,
     ledger,
     isShared: tier !== undefined,
-    ...(tier !== undefined && { isInDoubt: (key: BlobKey) => tier.blobs.isInDoubt(key), send: tier.send }),
+    ...(tier !== undefined && {
+      isInDoubt: (key: BlobKey) => tier.blobs.isInDoubt(key),
+      send: tier.send,
+      shared: tier.blobs,
+    }),
     stagingFile: () => disk.stagingFile(),
     // What is stored is served, whatever space is left.
     scratchFile: () => own.stagingFile(),

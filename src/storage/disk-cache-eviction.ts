@@ -5,6 +5,7 @@ import type { DiskBlobStore, DiskFile } from "./blob/disk.ts";
 import type { BucketGuard } from "./bucket-guard.ts";
 import { spaceOf } from "./disk-space.ts";
 import { attempt } from "./failures.ts";
+import { sha256OfStream } from "./hashing.ts";
 import { isFileRequest, requestOf, zipHashKey } from "./layout.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Uploader } from "./outbox-uploader.ts";
@@ -194,15 +195,25 @@ export class Eviction {
     return isGone === true ? bytes : 0;
   }
 
-  /** What it should have, and has not, is sent there. */
+  /** Of what stands on the disk, by its facts where there are any. */
+  async #sha256(key: BlobKey): Promise<string | undefined> {
+    const { ledger, disk, events } = this.#options;
+    const facts = await attempt(events, ledger.name, () => ledger.facts(key));
+    if (facts !== undefined) return facts.sha256;
+    const blob = await disk.get(key);
+    return blob && sha256OfStream(blob.stream());
+  }
+
+  /** What it should have, and has not, is sent there. Objects that older versions wrote have no hash, and are compared by their size. */
   async #isInBucket(key: BlobKey, size: number): Promise<boolean> {
     const { bucket, guard, outbox, uploader, events } = this.#options;
     const request = requestOf(key);
     const found = await attempt(events, bucket.name, async () => {
       const stat = await guard.ask({ work: () => bucket.stat(key), patienceMs: questionPatienceMs });
-      return {
-        isThere: stat !== undefined && (stat.size === size || request === undefined || !isFileRequest(request)),
-      };
+      if (stat === undefined || request === undefined || !isFileRequest(request))
+        return { isThere: stat !== undefined };
+      if (stat.size !== size || stat.sha256 === undefined) return { isThere: stat.size === size };
+      return { isThere: stat.sha256 === (await this.#sha256(key)) };
     });
     if (found === undefined) return false;
     if (!found.isThere) {

@@ -15,6 +15,7 @@ import { isFileRequest, requestOf, zipHashKey } from "./layout.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Uploader } from "./outbox-uploader.ts";
 import { withPatience } from "./patience.ts";
+import type { SharedStore } from "./shared-copy.ts";
 import { storageError } from "./storage-error.ts";
 
 export interface DiskCacheOptions {
@@ -41,7 +42,7 @@ const listTtlMs = 10_000;
 const maxRememberedLists = 1_000;
 const maxInDoubt = 100_000;
 
-export interface DiskCacheStore extends BlobStore {
+export interface DiskCacheStore extends BlobStore, SharedStore {
   /** Its `get` found nothing last time, and the bucket could not be asked: another node may have put it there. */
   isInDoubt(key: BlobKey): boolean;
 }
@@ -136,6 +137,17 @@ class DiskCache implements DiskCacheStore {
     outbox.drop(key);
     await this.#setAsideInBucket(key, broken);
     return isTaken;
+  }
+
+  async writtenSha256(key: BlobKey): Promise<string | undefined> {
+    const { bucket, outbox } = this.#options;
+    // Ours is not there yet, so what is there is not the one that was read.
+    if (outbox.has(key)) return undefined;
+    return (await this.#ask(() => bucket.stat(key)))?.sha256;
+  }
+
+  setCopyAside(key: BlobKey, revision: string): Promise<boolean> {
+    return this.#options.disk.setAside(key, revision);
   }
 
   async *list(prefix: string): AsyncGenerator<BlobKey> {

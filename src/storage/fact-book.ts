@@ -51,6 +51,14 @@ export class FactBook {
     return this.record(key, facts);
   }
 
+  /** Records other bytes of the same h1 (for an `.info`, of the same version), which another node was first with. */
+  async exchange(known: FileFacts, { size, sha256 }: Pick<FileFacts, "size" | "sha256">): Promise<FileFacts> {
+    const { ledger, events } = this.#options;
+    const { key, h1, source } = known;
+    await attempt(events, ledger.name, () => ledger.removeFacts(key));
+    return this.record(key, { size, sha256, h1, source });
+  }
+
   /**
    * Before the facts of a file that no checksum database has confirmed, so that a crash in between loses the facts and not this.
    * A ledger that fails here fails with `storage_failed`.

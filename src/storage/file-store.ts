@@ -23,6 +23,8 @@ import type { FactBook } from "./fact-book.ts";
 import { attempt, tellFailure } from "./failures.ts";
 import { checkedChunks, refuseOtherHash, sha256Of, sha256OfStream } from "./hashing.ts";
 import type { HotTier } from "./hot-tier.ts";
+import { isFileRequest, requestOf } from "./layout.ts";
+import { findTheirs, type SharedStore, type TheirFile } from "./shared-copy.ts";
 import { Turns } from "./turns.ts";
 import type { WholeReads } from "./whole-reads.ts";
 import type { ZipHashes } from "./zip-hashes.ts";
@@ -37,6 +39,8 @@ export interface FileStoreOptions {
   readonly isInDoubt?: ((key: BlobKey) => boolean) | undefined;
   /** Sends a kept file to where others see it. Answers whether another was there first, so that ours was conceded. */
   readonly send?: ((key: BlobKey) => Promise<boolean>) | undefined;
+  /** What others write into as well: what is not as recorded here may be another node's. Default: there are no others. */
+  readonly shared?: SharedStore | undefined;
   /** What it reads is answered as bytes, the rest as streams. */
   readonly wholeReads: WholeReads;
   /** Checks a file that nothing is known of; throws `BrokenFile`. Without it such a file counts as not stored. */
@@ -160,9 +164,9 @@ export class FileStore {
       blob = await blobs.get(key);
       return blob && (await this.#readBlob(request, key, blob));
     } catch (error) {
-      if (error instanceof BrokenFile) await this.#setAside(key, blob?.revision, error.message);
-      else if (isSluiceError(error, "storage_failed")) tellFailure(events, blobs.name, error);
-      else throw error;
+      if (error instanceof BrokenFile) return this.#settle(request, blob?.revision, error);
+      if (!isSluiceError(error, "storage_failed")) throw error;
+      tellFailure(events, blobs.name, error);
       return undefined;
     } finally {
       blob?.discard();
@@ -180,6 +184,49 @@ export class FileStore {
     }
     refuseOtherHash(await sha256Of(bytes), facts.sha256);
     return this.#wholeFile(facts, bytes);
+  }
+
+  /** Sets a broken file aside. One that is sound and another node's is taken over when it is the same module, else left to the others. */
+  async #settle(
+    request: FileRequest,
+    revision: string | undefined,
+    broken: BrokenFile,
+  ): Promise<StoredFile | undefined> {
+    const { facts: book, shared, blobs, events } = this.#options;
+    const key = blobKey(request);
+    const known = await book.find(key);
+    const theirs = known && (await this.#findTheirs(request, known, revision));
+    if (known === undefined || theirs === undefined || revision === undefined) {
+      await this.#setAside(key, revision, broken.message);
+      return undefined;
+    }
+    if (!theirs.isSame) {
+      const reason = `the file of another node has the h1 ${theirs.h1}, and the one served here before ${known.h1}: it stays in the bucket, and is not served here`;
+      events.emit({ type: "integrity_failed", key, source: blobs.name, reason });
+      this.#verified.delete(key);
+      await attempt(events, blobs.name, async () => void (await shared?.setCopyAside(key, revision)));
+      return undefined;
+    }
+    const recorded = await book.exchange(known, theirs);
+    if (theirs.bytes !== undefined) return this.#wholeFile(recorded, theirs.bytes);
+    this.#verified.set(key, revision);
+    return this.#streamedFile(recorded);
+  }
+
+  async #findTheirs(
+    request: FileRequest,
+    known: FileFacts,
+    revision: string | undefined,
+  ): Promise<TheirFile | undefined> {
+    const { blobs, events, shared, inspect } = this.#options;
+    if (shared === undefined || inspect === undefined) return undefined;
+    return attempt(events, blobs.name, async () => {
+      const blob = await blobs.get(known.key);
+      if (blob === undefined || blob.revision === revision)
+        return blob && findTheirs(request, known, { blob, shared, inspect });
+      blob.discard();
+      return undefined;
+    });
   }
 
   async #adopt(request: FileRequest, key: BlobKey, blob: Blob): Promise<StoredFile | undefined> {
@@ -204,7 +251,10 @@ export class FileStore {
     if (standing !== undefined) return standing;
     // What stood there was broken, and has been set aside.
     if ((await blobs.create(key, content)) === "created") return undefined;
-    throw new SluiceError("storage_failed", `a broken file stands in the way of ${key} and cannot be moved`);
+    throw new SluiceError(
+      "storage_failed",
+      `another file stands in the way of ${key}: a broken one that cannot be moved, or that of another node`,
+    );
   }
 
   async #record(request: FileRequest, facts: NewFacts, known: FileFacts | undefined): Promise<FileFacts> {
@@ -248,7 +298,8 @@ export class FileStore {
       else yield* blob.stream(range);
     } catch (error) {
       if (!(error instanceof BrokenFile)) throw error;
-      await this.#setAside(key, blob.revision, error.message);
+      const request = requestOf(key);
+      if (request !== undefined && isFileRequest(request)) await this.#settle(request, blob.revision, error);
       throw new SluiceError(
         "integrity",
         `the stored ${key} is broken (${error.message}): ask again, it is fetched anew`,

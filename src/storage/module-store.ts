@@ -22,6 +22,7 @@ import { FileStore } from "./file-store.ts";
 import { HotTier } from "./hot-tier.ts";
 import { goModVersion, isFileRequest, requestOf, versionsFolder } from "./layout.ts";
 import { RecordStore } from "./record-store.ts";
+import type { SharedStore } from "./shared-copy.ts";
 import { WholeReads } from "./whole-reads.ts";
 import { ZipHashes } from "./zip-hashes.ts";
 
@@ -43,6 +44,8 @@ export interface ModuleStoreOptions {
   readonly isShared?: boolean;
   /** Whether a file that was not found may be stored all the same, where it could not be looked for. Default: never. */
   readonly isInDoubt?: (key: BlobKey) => boolean;
+  /** What others write into as well. Default: there are no others. */
+  readonly shared?: SharedStore;
   /** Sends a file that was just kept to where others see it. Answers whether another was there first, so that ours was conceded. */
   readonly send?: (key: BlobKey) => Promise<boolean>;
   /** Called first when the store closes: ends what works on it in the background. */
@@ -85,6 +88,7 @@ class TieredModuleStore implements ConcedingModuleStore {
       facts: this.#facts,
       isInDoubt: options.isInDoubt,
       send: options.send,
+      shared: options.shared,
       zipHashes: new ZipHashes(blobs, events),
       inspect: (request, blob) => inspect(request, blob, { verifier, stagingFile: scratchFile, wholeReads }),
     });

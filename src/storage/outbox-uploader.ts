@@ -200,7 +200,8 @@ export class Uploader {
     const borrowed = await disk.borrow(key);
     if (borrowed === undefined) return "gone";
     try {
-      const content = borrowed.size <= wholeReadBytes ? await this.#readSound(key) : borrowed;
+      const content =
+        borrowed.size <= wholeReadBytes ? await this.#readSound(key) : await this.#withHash(key, borrowed);
       if (content === undefined) return "gone";
       const outcome = await guard.ask({ work: () => bucket.create(key, content) });
       if (outcome === "created") return "uploaded";
@@ -208,6 +209,13 @@ export class Uploader {
       await rm(borrowed.file, { force: true });
     }
     return this.#compare(key);
+  }
+
+  /** The hash of what was kept: of a file that has rotted since, the bucket knows that it is not what was meant. */
+  async #withHash<T extends object>(key: BlobKey, content: T): Promise<T & { readonly sha256: string | undefined }> {
+    const { ledger, events } = this.#options;
+    const facts = await attempt(events, ledger.name, () => ledger.facts(key));
+    return { ...content, sha256: facts?.sha256 };
   }
 
   /** What rotted on this disk must not get into the bucket. Zips have checksums that tell. */

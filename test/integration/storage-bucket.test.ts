@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -210,6 +210,85 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     expect(sha256(await readKey(bucket, key))).toBe(hashesOf(1).get(key));
   });
 
+  it("take over what another node has packed in another way, and take nothing of it out of the bucket", async () => {
+    const [a, b] = [await openNode(), await openNode()];
+    await keepModule(a.store, 1);
+    await untilSent(a);
+    const zip = blobKey(zipOf(1));
+    const repacked = repack(moduleFiles(1, "writer").get(zip) ?? Buffer.alloc(0));
+    // As after a bucket was restored from before that: another node is first, with the same module.
+    await bucket.delete(zip);
+    await keepFile(b.store, zip, repacked, "https://other.example");
+    await untilSent(b);
+    await rm(path.join(a.dataDir, "modules", zip));
+    const again = await restart(a);
+    const read = await again.store.read(zipOf(1));
+    expect(read && sha256(await buffer(read.stream()))).toBe(sha256(repacked));
+    const later = await restart(again);
+    expect((await later.store.read(zipOf(1)))?.sha256).toBe(sha256(repacked));
+    expect(sha256(await readKey(bucket, zip))).toBe(sha256(repacked));
+    expect(again.events.of("file_corrupt")).toEqual([]);
+  });
+
+  it("leave another node's file alone that is another module, and do not serve it", async () => {
+    const [a, b] = [await openNode(), await openNode()];
+    const zip = blobKey(zipOf(1));
+    await keepModule(a.store, 1, "a");
+    await untilSent(a);
+    await bucket.delete(zip);
+    await keepFile(b.store, zip, moduleFiles(1, "b").get(zip) ?? Buffer.alloc(0), "https://b.example");
+    await untilSent(b);
+    await rm(path.join(a.dataDir, "modules", zip));
+    const again = await restart(a);
+    for (const _ of [1, 2]) expect(await again.store.read(zipOf(1))).toBeUndefined();
+    expect(again.events.of("integrity_failed")).toMatchObject([{ key: zip }, { key: zip }]);
+    expect(sha256(await readKey(bucket, zip))).toBe(hashesOf(1, "b").get(zip));
+    expect(await readModule(b.store, 1)).toEqual(
+      new Map([...hashesOf(1, "a")].map(([key, hash]) => [key, hashesOf(1, key === zip ? "b" : "a").get(key) ?? hash])),
+    );
+  });
+
+  it("take a file out of the bucket that is not what its writer sent", async () => {
+    const a = await openNode();
+    await keepModule(a.store, 1);
+    await untilSent(a);
+    const zip = blobKey(zipOf(1));
+    const good = moduleFiles(1, "writer").get(zip) ?? Buffer.alloc(0);
+    // Of the same h1, so that only what the writer said of it tells.
+    const rotten = repack(good);
+    const file = path.join(a.dataDir, "rotten.zip");
+    await writeFile(file, rotten);
+    await bucket.delete(zip);
+    await bucket.create(zip, { file, size: rotten.length, sha256: sha256(good) });
+    await rm(path.join(a.dataDir, "modules", zip));
+    const again = await restart(a);
+    expect(await again.store.read(zipOf(1))).toBeUndefined();
+    expect(await bucket.stat(zip)).toBeUndefined();
+    expect(again.events.of("file_corrupt")).toMatchObject([{ key: zip }]);
+  });
+
+  it("let no file of the disk go for another one of its size in the bucket", async () => {
+    const clock = createMovableClock();
+    const a = await openNode({ clock, diskCacheBytes: 4 * mib });
+    for (const index of largeModules(2)) await keepModule(a.store, index, "a");
+    await untilSent(a);
+    const [first = 0, second = 0] = largeModules(2);
+    for (const index of [first, second]) {
+      const zip = blobKey(zipOf(index));
+      await bucket.delete(zip);
+      await bucket.create(zip, { bytes: moduleFiles(index, "b").get(zip) ?? Buffer.alloc(0) });
+    }
+    clock.move(3_600_000);
+    for (const index of largeModules(5).slice(2)) await keepModule(a.store, index, "a");
+    const other = [first, second].map((index) => blobKey(zipOf(index)));
+    await vi.waitFor(
+      () => expect(a.events.of("bucket_conflict").map(({ key }) => key)).toEqual(expect.arrayContaining(other)),
+      {
+        timeout: 20_000,
+      },
+    );
+  });
+
   it("keep the disk within its quota by what nobody used for longest, and lose nothing of it", async () => {
     const clock = createMovableClock();
     const a = await openNode({ clock, diskCacheBytes: 12 * mib });
@@ -322,6 +401,13 @@ async function untilSent({ store }: BucketNode): Promise<void> {
       interval: 20,
     },
   );
+}
+
+/** The same files, with another time. */
+function repack(zip: Buffer): Buffer {
+  const packed = Buffer.from(zip);
+  for (const at of [10, packed.lastIndexOf("PK\x01\x02") + 12]) packed[at] = (packed[at] ?? 0) ^ 2;
+  return packed;
 }
 
 /** Their zips have 1.5 MB. */

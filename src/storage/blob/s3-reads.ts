@@ -12,6 +12,7 @@ export interface ObjectFacts {
   readonly ContentLength?: number | undefined;
   readonly ETag?: string | undefined;
   readonly LastModified?: Date | undefined;
+  readonly Metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface ListedObject {

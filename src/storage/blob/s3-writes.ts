@@ -6,6 +6,7 @@ import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { SluiceError } from "../../core/errors.ts";
 import type { BlobContent, Clock } from "../../core/ports.ts";
 import type { S3Bucket } from "./s3-bucket.ts";
+import { sha256Of, sha256OfStream } from "../hashing.ts";
 import { statusOf } from "./s3-error.ts";
 import { S3Parts } from "./s3-parts.ts";
 import { claimLifetimeMs, type WriteClaims } from "./write-claims.ts";
@@ -27,11 +28,13 @@ type Send = (client: S3Client, condition: Condition) => Promise<unknown>;
 
 interface Source {
   readonly size: number;
+  readonly sha256: string;
   /** Anew for each attempt. */
   readonly open: () => Uint8Array | Readable;
 }
 
 const writeIdName = "sluice-write";
+const sha256Name = "sluice-sha256";
 /** Several, so that a store that looks first and writes then is found out as well. */
 const probeWriters = 4;
 /** For the object of another writer to appear, whose claim was first. */
@@ -83,14 +86,18 @@ export class S3Writes {
 
   async create(key: string, content: BlobContent): Promise<Outcome> {
     const writeOnce = await this.writeOnce();
-    if ("bytes" in content) return this.#createWhole(key, sourceOf(content.bytes));
+    if ("bytes" in content) return this.#createWhole(key, await sourceOf(content.bytes));
     const handle = await open(content.file, "r");
     try {
       const { size } = await handle.stat();
       if (size !== content.size) throw new Error(`${content.file} has ${size} bytes instead of ${content.size}`);
-      if (size <= this.#partBytes) return await this.#createWhole(key, sourceOf(await readFile(handle)));
-      if (writeOnce !== "whole") return await this.#createFromParts(key, handle, size);
-      return await this.#createWhole(key, { size, open: () => createReadStream(content.file) });
+      if (size <= this.#partBytes) {
+        return await this.#createWhole(key, await sourceOf(await readFile(handle), content.sha256));
+      }
+      const open = () => createReadStream(content.file);
+      const sha256 = content.sha256 ?? (await sha256OfStream(open()));
+      if (writeOnce !== "whole") return await this.#createFromParts(key, handle, { size, sha256 });
+      return await this.#createWhole(key, { size, sha256, open });
     } finally {
       await handle.close();
     }
@@ -106,17 +113,18 @@ export class S3Writes {
     await this.#bucket.call((client) => client.send(new PutObjectCommand(object)));
   }
 
-  async #createWhole(key: string, { size, open }: Source): Promise<Outcome> {
+  async #createWhole(key: string, { size, sha256, open }: Source): Promise<Outcome> {
     const writer = randomUUID();
-    const object = { Bucket: this.#bucket.name, Key: key, ContentLength: size, Metadata: { [writeIdName]: writer } };
+    const metadata = { [writeIdName]: writer, [sha256Name]: sha256 };
+    const object = { Bucket: this.#bucket.name, Key: key, ContentLength: size, Metadata: metadata };
     return this.#writeTheFirst(key, writer, (client, condition) =>
       client.send(new PutObjectCommand({ ...object, Body: open(), ...condition })),
     );
   }
 
-  async #createFromParts(key: string, handle: FileHandle, size: number): Promise<Outcome> {
+  async #createFromParts(key: string, handle: FileHandle, { size, sha256 }: Omit<Source, "open">): Promise<Outcome> {
     const writer = randomUUID();
-    const upload = await this.#parts.begin(key, { [writeIdName]: writer });
+    const upload = await this.#parts.begin(key, { [writeIdName]: writer, [sha256Name]: sha256 });
     let outcome: Outcome | undefined;
     try {
       const parts = await this.#parts.sendFile(upload, { handle, size, partBytes: this.#partBytes });
@@ -206,7 +214,7 @@ export class S3Writes {
 
   /** Undefined when the store says that it knows no conditions. */
   async #writeAtOnce(key: string): Promise<Outcome[] | undefined> {
-    const source = sourceOf(Buffer.from("probe"));
+    const source = await sourceOf(Buffer.from("probe"));
     try {
       return await Promise.all(Array.from({ length: probeWriters }, () => this.#createWhole(key, source)));
     } catch (error) {
@@ -247,6 +255,11 @@ function beingWritten(object: string): SluiceError {
   );
 }
 
-function sourceOf(bytes: Uint8Array): Source {
-  return { size: bytes.length, open: () => bytes };
+/** Of an object that `create` wrote, as its writer had it: by the object's metadata. */
+export function writtenSha256(metadata: Readonly<Record<string, string>> | undefined): string | undefined {
+  return metadata?.[sha256Name];
+}
+
+async function sourceOf(bytes: Uint8Array, sha256?: string): Promise<Source> {
+  return { size: bytes.length, sha256: sha256 ?? (await sha256Of(bytes)), open: () => bytes };
 }

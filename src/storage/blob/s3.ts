@@ -10,7 +10,7 @@ import { S3Bucket, type S3BucketOptions } from "./s3-bucket.ts";
 import { s3Error, statusOf } from "./s3-error.ts";
 import { listObjects, type ObjectFacts, openObject, revisionOf } from "./s3-reads.ts";
 import { declareSoleWriter } from "./s3-sole-writer.ts";
-import { S3Writes } from "./s3-writes.ts";
+import { S3Writes, writtenSha256 } from "./s3-writes.ts";
 import type { WriteClaims } from "./write-claims.ts";
 
 export interface S3BlobStoreOptions extends S3BucketOptions {
@@ -98,7 +98,8 @@ class S3Store implements S3BlobStore {
     checkKey(key);
     return this.#attempt("read", key, async () => {
       const found = await this.#head(key);
-      return found && { size: found.ContentLength ?? 0, revision: revisionOf(found) };
+      if (found === undefined) return undefined;
+      return { size: found.ContentLength ?? 0, revision: revisionOf(found), sha256: writtenSha256(found.Metadata) };
     });
   }
 
