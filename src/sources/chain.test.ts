@@ -154,12 +154,48 @@ describe("behind a copy that a checksum database does not confirm", () => {
     [`${a},${b}`, { [b]: "ok" }, [a, b], b],
     [`${a}|${b}`, { [b]: "ok" }, [a, b], b],
     [`${a},${b}`, {}, [a, b], "integrity"],
-    [`${a},${b}|${c}`, { [b]: "upstream_failed" }, [a, b, c], "integrity"],
+    // who was asked in a hurry, as somebody else could answer, is waited for before a wrong copy is the end of it
+    [`${a},${b}|${c}`, { [b]: "upstream_failed" }, [a, b, c, b], "integrity"],
+    [`${b}|${a}`, { [b]: "upstream_failed" }, [b, a, b], "integrity"],
+    [`${b}|${c}|${a}`, { [b]: "upstream_refused", [c]: "upstream_timeout" }, [b, c, a, c], "integrity"],
     [`${a},${b},${c}`, { [b]: "upstream_failed", [c]: "ok" }, [a, b], "integrity"],
   ])("the next is asked in any case: %s when then %j", async (text, outcomes, expectedAsked, expected) => {
     const { fetch, asked } = chainOf(text, { [a]: mismatch, ...outcomes });
     const answer = await fetch().catch((error: unknown) => (error instanceof SluiceError ? error.code : error));
     expect([answer, asked]).toEqual([expected, expectedAsked]);
+  });
+
+  test("an upstream that was down is waited for when the one behind it sends a wrong copy", async () => {
+    const hurries: unknown[] = [];
+    const chain = createChain({
+      entries: parseChain(`${a}|${b}`),
+      privateRules: createPrivateRules(""),
+      open: ({ name }): Source => ({
+        name,
+        async fetch<T>(_: ModuleRequest, receive: (response: SourceResponse) => Promise<T>, context: FetchContext) {
+          hurries.push([name, context.failFast === true]);
+          if (name === b) throw mismatch;
+          if (context.failFast === true) throw new SluiceError("upstream_failed", `${name}: down`);
+          return receive({ source: name, body: body(name) });
+        },
+        close: async () => undefined,
+      }),
+    });
+    const ask = (context: Partial<FetchContext> = {}) =>
+      chain.fetch(request, async ({ source }) => source, {
+        signal: new AbortController().signal,
+        client: "test",
+        ...context,
+      });
+    expect(await ask()).toBe(a);
+    expect(hurries.splice(0)).toEqual([
+      [a, true],
+      [b, false],
+      [a, false],
+    ]);
+    // Who has an older answer at hand does not wait.
+    expect((await failureOf(ask({ failFast: true }))).code).toBe("integrity");
+    expect(hurries).toHaveLength(2);
   });
 
   test("both hashes stand in the answer, on lines of their own, and what the others said", async () => {

@@ -40,6 +40,9 @@ const sourceCodes = [
   "overloaded",
 ] as const satisfies readonly ErrorCode[];
 
+/** Of these it may be told in a hurry what waiting would have spared. */
+const outageCodes = ["upstream_failed", "upstream_timeout", "overloaded"] as const satisfies readonly ErrorCode[];
+
 /**
  * An upstream without `@latest` is not without the module: go makes the latest version of that upstream's own list before it
  * goes on to the next (SPEC §1.4). `"listed"`: there is such a list, and whoever asked makes it from there. Undefined: there is none.
@@ -91,7 +94,8 @@ function equalsBehind(places: readonly Place[], index: number): Source[] {
  * Sources asked one after the other, as go walks through GOPROXY (SPEC §1.6 and §1.7): the next one after `not_found`, or,
  * where a `|` stands between them, after any failure. The last failure that is not `not_found` is the answer.
  *
- * After a copy that a checksum database does not confirm the next one is asked in any case. When a member of a group is late, the
+ * After a copy that a checksum database does not confirm the next one is asked in any case. When nobody else is left, those that
+ * were given up in their outage, because there was somebody else, are waited for. When a member of a group is late, the
  * next one that is well is asked as well. Backups are passed over when a member of their group said `not_found`.
  *
  * Unlike in go, `direct` at the end does not turn an upstream's failure into `not_found`: that upstream may have what its
@@ -122,6 +126,7 @@ export function createChain(options: ChainOptions): Source {
         });
       }
       const answers: SourceAnswer[] = [];
+      const givenUp: Source[] = [];
       let failure: SluiceError | undefined;
       const places = inOrder();
       const missing = new Map<Source, SluiceError>();
@@ -133,10 +138,10 @@ export function createChain(options: ChainOptions): Source {
           if (failure !== undefined && !fallBackOnError) break;
           continue;
         }
+        const isFollowed = isFollowedIn(places, { index, isSpared });
         try {
           const said = missing.get(source);
           if (said !== undefined) throw said;
-          const isFollowed = isFollowedIn(places, { index, isSpared });
           const asked = isFollowed ? { ...context, failFast: true, mayMoveOn: true } : context;
           const equals = equalsBehind(places, index);
           if (equals.length === 0) return await source.fetch(request, receive, asked);
@@ -153,6 +158,7 @@ export function createChain(options: ChainOptions): Source {
           if (!isSluiceError(error, ...sourceCodes)) throw error;
           answers.push({ source: source.name, error });
           if (error.code === "not_found" && team?.isBackup === false) settled.add(team.group);
+          if (isFollowed && isSluiceError(error, ...outageCodes)) givenUp.push(source);
           const later = error.code === "not_found" ? await listFailure(source, request, context) : error;
           if (later === "listed") {
             failure = undefined;
@@ -163,6 +169,17 @@ export function createChain(options: ChainOptions): Source {
           if (failure === undefined || !isChecksumMismatch(failure)) failure = later;
           // Its copy is not the version that the world knows; who comes next has to prove its own just so.
           if (context.signal.aborted || !(fallBackOnError || isChecksumMismatch(later))) break;
+        }
+      }
+      if (failure !== undefined && isChecksumMismatch(failure) && context.failFast !== true) {
+        for (const source of givenUp) {
+          if (context.signal.aborted) break;
+          try {
+            return await source.fetch(request, receive, context);
+          } catch (error) {
+            // It has had its say, and the wrong copy is what has to be told.
+            if (!isSluiceError(error, ...sourceCodes)) throw error;
+          }
         }
       }
       const last = answers.at(-1);
