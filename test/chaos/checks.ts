@@ -1,15 +1,20 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { GetObjectCommand, paginateListObjectsV2, S3Client } from "@aws-sdk/client-s3";
+import { ProtocolError } from "../../src/protocol/error.ts";
+import { parseVersion, unescapePath, unescapeVersion } from "../../src/protocol/module/index.ts";
+import { hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import type { S3Server } from "../support/s3-server.ts";
 import type { Attempt } from "./clients.ts";
-import type { ModuleWorld } from "./modules.ts";
+import type { MayFail } from "./faults.ts";
+import { type ModuleWorld, streamed } from "./modules.ts";
+import { privatePattern, tellsPrivateName } from "./private-modules.ts";
 import type { Site } from "./site.ts";
 
 /** A fault of the run and when it was there, recovery included. */
 export interface Window {
   readonly name: string;
-  readonly mayFail: "all" | "cold" | "cut" | undefined;
+  readonly mayFail: MayFail | undefined;
   readonly from: number;
   readonly to: number;
 }
@@ -24,14 +29,36 @@ export function unexcused(
   return attempts.flatMap(({ module, problem, startedAt, endedAt }) => {
     if (problem === undefined) return [];
     const meanwhile = windows.filter(({ from, to }) => from <= endedAt && startedAt <= to);
-    const isExcused = meanwhile.some(
-      ({ mayFail }) =>
-        mayFail === "all" ||
-        (mayFail === "cold" && !known.has(module)) ||
-        (mayFail === "cut" && /unexpected EOF|connection reset|stream error/.test(problem)),
-    );
+    const isCold = !known.has(module);
+    const isExcused = meanwhile.some(({ mayFail }) => {
+      if (mayFail === "cut") return isCut(problem);
+      if (mayFail === "streamed") return module === streamed && isCut(problem);
+      if (mayFail === "private") return isCold && module.startsWith(privatePattern) && isOutage(problem);
+      return (mayFail === "all" || (mayFail === "cold" && isCold)) && isOutage(problem);
+    });
     const names = meanwhile.map(({ name }) => name).join("; ");
     return isExcused ? [] : [`${module} failed (during: ${names || "nothing"}): ${problem.slice(0, 600)}`];
+  });
+}
+
+/** In go's words. Whatever else go says, such as of a hash or of what stands in a zip, no fault excuses. */
+function isOutage(problem: string): boolean {
+  return isCut(problem) || /connection refused|\bEOF\b|: 50[0234] /.test(problem);
+}
+
+function isCut(problem: string): boolean {
+  return /unexpected EOF|connection reset|stream error/.test(problem);
+}
+
+/** Names of private modules that anybody but the git host was told, and whether it would have been noticed. */
+export function leakedNames({ upstreams, log }: Site): readonly string[] {
+  const asked = {
+    "an upstream": upstreams.flatMap(({ paths }) => [...paths]),
+    "the checksum database": log.requests.flatMap(({ path, url }) => [path, url]),
+  };
+  return Object.entries(asked).flatMap(([who, paths]) => {
+    const leaked = paths.filter(tellsPrivateName).map((path) => `${who} was asked for ${path}`);
+    return paths.some((path) => path.includes("example.com/")) ? leaked : [`${who} was asked for no module`, ...leaked];
   });
 }
 
@@ -58,7 +85,21 @@ function isRight(world: ModuleWorld, key: string, bytes: Buffer): boolean {
   // What Sluice writes itself is only whole or not; the others end in these.
   if (!/\.(mod|zip)$/.test(key)) return !key.endsWith(".info") || /^\{"Version":"v[^"]+".*\}$/.test(bytes.toString());
   const wanted = world.files.get(key);
-  return wanted !== undefined && bytes.equals(wanted);
+  return (wanted !== undefined && bytes.equals(wanted)) || hasRightSum(world, key, bytes);
+}
+
+/** A zip may have other bytes and the same hash: another writer made it, or a bit is wrong in what go does not look at, such as a date. */
+function hasRightSum(world: ModuleWorld, key: string, bytes: Buffer): boolean {
+  const [, escapedPath = "", escapedVersion = "", kind = ""] = /^(.+)\/@v\/(.+)\.(mod|zip)$/.exec(key) ?? [];
+  const subject = { modulePath: unescapePath(escapedPath), version: parseVersion(unescapeVersion(escapedVersion)) };
+  const [zipSum, modSum] = (world.sums.get(`${subject.modulePath}@${subject.version}`) ?? "").split(" ");
+  if (kind === "mod") return hashGoMod(bytes) === modSum;
+  try {
+    return hashZip(randomAccess(bytes), subject) === zipSum;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
 }
 
 /** Modules in the bucket, by their keys below the prefix. */
@@ -67,7 +108,7 @@ async function* objectsOf(bucket: S3Server): AsyncGenerator<readonly [key: strin
   try {
     for await (const page of paginateListObjectsV2({ client }, { Bucket: bucket.bucket })) {
       for (const { Key = "" } of page.Contents ?? []) {
-        const key = /\/((?:example\.com|gopkg\.in)\/.*)$/.exec(Key)?.[1];
+        const key = /\/((?:example\.com|gopkg\.in|github\.com)\/.*)$/.exec(Key)?.[1];
         if (key === undefined || !/\.(mod|zip|info)$/.test(key)) continue;
         const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket.bucket, Key }));
         yield [key, Buffer.from((await Body?.transformToByteArray()) ?? [])];

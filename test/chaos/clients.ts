@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { createGoMachine } from "../support/go.ts";
 import type { Random } from "../support/random.ts";
 import { type ModuleWorld, parseDownloads } from "./modules.ts";
@@ -13,6 +14,11 @@ export interface Attempt {
 
 /** Statuses that clients of the run got, as `go -x` prints them, by status. */
 export type Statuses = Map<string, number>;
+
+/** Far above what any download takes here: whoever waits longer waits for ever. */
+const timeoutMs = 180_000;
+/** Between a build that failed and the next one. */
+const restMs = 500;
 
 /** Real go commands that download, each time into an empty module cache, until they are told to stop. */
 export class Clients {
@@ -43,7 +49,7 @@ export class Clients {
 
   /** By one go command. */
   async download(modules: readonly string[]): Promise<readonly Attempt[]> {
-    const machine = await createGoMachine({ GOPROXY: this.#chain });
+    const machine = await createGoMachine({ GOPROXY: this.#chain }, { timeoutMs });
     try {
       const startedAt = performance.now();
       const { stdout, stderr } = await machine.go(["mod", "download", "-x", "-json", ...modules]);
@@ -67,7 +73,12 @@ export class Clients {
     while (!this.#isEnding) {
       const known = Array.from({ length: 4 }, () => this.#random.pick(this.#world.known));
       const cold = Array.from({ length: 4 }, () => this.#cold.splice(this.#random.int(this.#cold.length), 1)).flat();
-      this.attempts.push(...(await this.download([...new Set([...known, ...cold])])));
+      const attempts = await this.download([...new Set([...known, ...cold])]);
+      this.attempts.push(...attempts);
+      const failed = attempts.filter(({ problem }) => problem !== undefined).map(({ module }) => module);
+      if (failed.length === 0) continue;
+      this.#cold.push(...cold.filter((module) => failed.includes(module)));
+      await delay(restMs);
     }
   }
 }

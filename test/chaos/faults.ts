@@ -4,11 +4,18 @@ import type { LinkFault } from "../support/fault-proxy.ts";
 import type { Random } from "../support/random.ts";
 import type { Site } from "./site.ts";
 
+/**
+ * Downloads that are under way meanwhile and may fail all the same, as nothing in Sluice could save them: all, those of what
+ * nobody has asked for before, private ones among these, those that follow what is being fetched, or those whose answer is cut
+ * half-way, which nobody can take back.
+ */
+export type MayFail = "all" | "cold" | "private" | "streamed" | "cut";
+
 /** Something that goes wrong for a while, one at a time. */
 export interface Fault {
   readonly name: string;
-  /** Downloads that are under way meanwhile and may fail all the same, as nothing in Sluice could save them. Default: none. */
-  readonly mayFail?: "all" | "cold" | "cut";
+  /** Default: none. */
+  readonly mayFail?: MayFail;
   readonly hurt: () => unknown;
   readonly heal: () => unknown;
 }
@@ -21,8 +28,7 @@ export function faultsOf(site: Site, random: Random): readonly (() => Fault)[] {
       const fault = linkFault(name, random);
       return {
         name: `${name}: ${describe(fault)}`,
-        // What nginx has passed on of an answer it cannot take back, and go does not ask for the rest.
-        ...(site.topology === "nginx" && name.startsWith("clients") && { mayFail: "cut" as const }),
+        ...excuseOf(site, name, fault),
         hurt: () => link.setFault(fault),
         heal: () => link.setFault(undefined),
       };
@@ -37,6 +43,7 @@ export function faultsOf(site: Site, random: Random): readonly (() => Fault)[] {
     };
   });
   choices.push(() => allUpstreamsDead(site, random));
+  for (const upstream of [0, 1]) choices.push(() => lyingUpstream(site, upstream, random));
   for (const [index, node] of site.nodes.entries()) {
     choices.push(() => ({ name: `node ${index} stands still`, hurt: () => node.pause(), heal: () => node.resume() }));
     choices.push(() => ({
@@ -60,7 +67,7 @@ export function faultsOf(site: Site, random: Random): readonly (() => Fault)[] {
       heal: () => undefined,
     }));
   }
-  const { shared, disk } = site;
+  const { shared, disk, clock } = site;
   if (shared !== undefined) {
     const { redis, database, bucket } = shared;
     choices.push(
@@ -80,7 +87,48 @@ export function faultsOf(site: Site, random: Random): readonly (() => Fault)[] {
       heal: () => rmSync(filler, { force: true }),
     }));
   }
+  if (clock !== undefined) {
+    const hours = random.pick([1, 7, 30, 1000]) * random.pick([1, -1]);
+    choices.push(() => ({
+      name: `the clock of node 0 steps by ${hours} h, and back`,
+      hurt: () => clock.setOffset(hours * 3600),
+      heal: () => clock.setOffset(0),
+    }));
+  }
   return choices;
+}
+
+/** The checksum database cannot tell right from wrong for a while: what comes meanwhile is compared later, or refused. */
+export function hurtsChecksums({ name }: Fault): boolean {
+  return name.includes("checksum database: ") && !/latency|bandwidth/.test(name);
+}
+
+export function isLie({ name }: Fault): boolean {
+  return name.includes(" sends ");
+}
+
+function excuseOf({ topology, traits }: Site, name: string, { kind }: LinkFault): { readonly mayFail?: MayFail } {
+  // What nginx has passed on of an answer it cannot take back, and go does not ask for the rest.
+  if (topology === "nginx" && name.startsWith("clients")) return { mayFail: "cut" };
+  if (kind === "latency" || kind === "bandwidth") return {};
+  // There is one host only. What is stored needs none.
+  if (name.endsWith("git host")) return { mayFail: "private" };
+  // What cannot be compared is refused where that is the rule, and what a database says that lies is refused everywhere.
+  if (name.endsWith("checksum database") && (traits.verify === "required" || kind === "flip")) {
+    return { mayFail: "cold" };
+  }
+  // The wrong byte may be among those that clients have when it is found.
+  return kind === "flip" && name.includes("upstream") ? { mayFail: "streamed" } : {};
+}
+
+function lyingUpstream(site: Site, upstream: number, random: Random): Fault {
+  const lie = random.pick(["bit", "content"] as const);
+  return {
+    name: `upstream ${upstream} sends ${lie === "bit" ? "a wrong bit in every file" : "other modules"}`,
+    mayFail: "streamed",
+    hurt: () => site.setLie(upstream, lie),
+    heal: () => site.setLie(upstream, undefined),
+  };
 }
 
 function allUpstreamsDead(site: Site, random: Random): Fault {
@@ -103,8 +151,8 @@ function linkFault(name: string, random: Random): LinkFault {
     { kind: "reset" },
     { kind: "cut", afterBytes: random.int(60_000) },
   ];
-  // Plain HTTP and no checksum database: who gets a wrong .mod could not know. What is in the bucket has hashes.
-  if (name.endsWith("bucket")) faults.push({ kind: "flip", everyBytes: 20_000 + random.int(60_000) });
+  // Where what comes has hashes, or is proven. A `.info` has none, so this is too seldom to be likely to hit one in its few letters.
+  if (/bucket|upstream|checksum/.test(name)) faults.push({ kind: "flip", everyBytes: 2000 + random.int(60_000) });
   return random.pick(faults);
 }
 

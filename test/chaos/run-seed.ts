@@ -1,14 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createRandom, type Random } from "../support/random.ts";
-import { unexcused, type Window, wrongFiles } from "./checks.ts";
+import { lacksMount } from "../support/small-disk.ts";
+import { lacksSteppedClock } from "../support/stepped-clock.ts";
+import { leakedNames, unexcused, type Window, wrongFiles } from "./checks.ts";
 import { Clients } from "./clients.ts";
-import { type Fault, faultsOf } from "./faults.ts";
+import { type Fault, faultsOf, hurtsChecksums, isLie } from "./faults.ts";
 import type { ModuleWorld } from "./modules.ts";
-import { type Site, startSite, topologies, type Topology } from "./site.ts";
+import { type Site, type SiteTraits, startSite, topologies, type Topology } from "./site.ts";
 
 export interface SeedReport {
   readonly seed: number;
   readonly topology: Topology;
+  readonly traits: SiteTraits;
   readonly faults: readonly string[];
   /** Downloads of one module, and those of them that failed and may. */
   readonly downloads: number;
@@ -16,8 +19,11 @@ export interface SeedReport {
   readonly statuses: ReadonlyMap<string, number>;
   readonly maxRssMegabytes: number;
   readonly recoveredMs: number;
+  readonly tookMs: number;
   /** Empty is a good run. */
   readonly problems: readonly string[];
+  /** What each node wrote. */
+  readonly outputs: readonly string[];
 }
 
 export interface SeedOptions {
@@ -33,16 +39,19 @@ export interface SeedOptions {
 const rssLimitMegabytes = { one: 450, workers: 900, pair: 500, nginx: 500 } as const;
 /** For everything to be well again: connections are tried again after seconds, an upstream's breaker closes within 10 s. */
 const recoveryMs = 60_000;
-/** Above `fail_timeout` in deploy/nginx.conf: it asks a node again, before the other one is hurt. */
-const nginxRestMs = 5500;
 
 /** One run: everything in it that is chosen is chosen by the seed. */
 export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedOptions): Promise<SeedReport> {
+  const startedAt = performance.now();
   const random = createRandom(seed);
   const drawn = random.pick(topologies);
   const topology = options.topology ?? drawn;
-  const hasSmallDisk = random.chance(40);
-  await using site = await startSite({ topology, seed, folder: world.folder, hasSmallDisk });
+  const traits: SiteTraits = {
+    hasSmallDisk: random.chance(40) && !lacksMount(),
+    hasSteppedClock: random.chance(40) && !lacksSteppedClock(),
+    verify: random.pick(["when-reachable", "required"]),
+  };
+  await using site = await startSite({ topology, traits, seed, world });
   const clients = new Clients(site.chain, world, createRandom(seed + 1_000_000));
   const problems: string[] = [];
   const before = await clients.download(world.known);
@@ -52,9 +61,11 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
   const memory = watchMemory(site);
   const windows: Window[] = [];
   clients.start(2);
-  for (let count = 0; count < faultCount && problems.length === 0; count++) {
-    const fault = random.pick(faultsOf(site, random))();
-    windows.push(await suffer(site, fault, random));
+  for (const fault of drawFaults(site, random, faultCount)) {
+    if (problems.length > 0) break;
+    const { window, problem } = await suffer(site, fault, random);
+    windows.push(window);
+    if (problem !== undefined) problems.push(problem);
   }
   await clients.end();
   const recovery = await problemsUntilWell(site);
@@ -62,35 +73,62 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
   const maxRssMegabytes = memory.stop();
   if (maxRssMegabytes > rssLimitMegabytes[topology]) problems.push(`a node used ${maxRssMegabytes} MiB of memory`);
 
-  const after = await clients.download([...world.known, ...world.cold.slice(0, 60)]);
+  const some = world.cold.filter((_, index) => index % 4 === 0);
+  const after = await clients.download([...world.known, ...some]);
   problems.push(...unexcused(after, [], world).map((problem) => `afterwards: ${problem}`));
   if (clients.statuses.has("404")) problems.push(`clients got ${clients.statuses.get("404")} times 404`);
   problems.push(...(await problemsUntilWell(site)).problems);
   problems.push(...(await wrongFiles(site, world)).map((file) => `wrong bytes are stored: ${file}`));
+  problems.push(...leakedNames(site));
   return {
     seed,
     topology,
+    traits,
     faults: windows.map(({ name }) => name),
     downloads: before.length + clients.attempts.length + after.length,
     excused: clients.attempts.filter(({ problem }) => problem !== undefined).length,
     statuses: clients.statuses,
     maxRssMegabytes,
     recoveredMs: recovery.ms,
+    tookMs: Math.round(performance.now() - startedAt),
     problems,
+    outputs: site.nodes.map(({ output }) => output),
   };
 }
 
-async function suffer(site: Site, fault: Fault, random: Random): Promise<Window> {
+/** Each one but once. */
+function* drawFaults(site: Site, random: Random, count: number): Generator<Fault> {
+  const choices = [...faultsOf(site, random)];
+  let isUncompared = false;
+  for (let drawn = 0; drawn < count && choices.length > 0;) {
+    const [choose] = choices.splice(random.int(choices.length), 1);
+    const fault = choose?.();
+    // Without its database a Sluice may, where that is allowed, keep what it could not compare, and does not know yet that it is back.
+    if (fault === undefined || (isUncompared && isLie(fault))) continue;
+    isUncompared ||= hurtsChecksums(fault) && site.traits.verify === "when-reachable";
+    drawn += 1;
+    yield fault;
+  }
+}
+
+async function suffer(
+  site: Site,
+  fault: Fault,
+  random: Random,
+): Promise<{ readonly window: Window; readonly problem: string | undefined }> {
+  const { name, mayFail } = fault;
   const from = performance.now();
   await fault.hurt();
   await delay(300 + random.int(2500));
   await fault.heal();
   // What may fail because of it may do so until the nodes are ready again, and no longer.
-  while (!(await areReady(site))) await delay(50);
-  const to = performance.now();
-  const isAboutNodes = /^(node|clients)/.test(fault.name);
-  if (site.topology === "nginx" && isAboutNodes) await delay(nginxRestMs);
-  return { name: fault.name, mayFail: fault.mayFail, from, to };
+  const healedAt = performance.now();
+  let problem: string | undefined;
+  while (!(await areReady(site)) && problem === undefined) {
+    if (performance.now() > healedAt + recoveryMs) problem = `not ready ${recoveryMs} ms after: ${name}`;
+    await delay(50);
+  }
+  return { window: { name, mayFail, from, to: performance.now() }, problem };
 }
 
 async function areReady(site: Site): Promise<boolean> {

@@ -3,7 +3,7 @@ import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { fixtureFiles } from "../support/fixture-modules.ts";
+import { buildModules, fixtureFiles, type FixtureFiles, incompressible } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { type FrontEnd, frontEnds } from "../support/front-end.ts";
 import { createGoMachine } from "../support/go.ts";
@@ -31,6 +31,7 @@ vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 const patience = { timeout: 60_000, interval: 100 };
 
 describe.skipIf(isMissing)("two nodes, MinIO, PostgreSQL and Redis behind nginx", () => {
+  let files: FixtureFiles;
   let upstream: FixtureUpstream;
   let parts: SharedParts;
   let nodes: SluiceNode[];
@@ -39,7 +40,8 @@ describe.skipIf(isMissing)("two nodes, MinIO, PostgreSQL and Redis behind nginx"
 
   beforeEach(async () => {
     started = new AsyncDisposableStack();
-    upstream = await startFixtureUpstream({ modules: new Map(known) });
+    files = new Map(known);
+    upstream = await startFixtureUpstream({ modules: files });
     started.defer(() => upstream.close());
     parts = started.use(await startSharedParts());
     nodes = [await startNode(upstream.url), await startNode(upstream.url)];
@@ -108,7 +110,43 @@ describe.skipIf(isMissing)("two nodes, MinIO, PostgreSQL and Redis behind nginx"
     const other = await startNode("off");
     for (const [key, bytes] of known) expect(await problemOf(other.url, key, bytes), key).toBeUndefined();
   });
+
+  test("each node dies while it fetches what nobody has asked for before: the other one has all of it", async () => {
+    const load = startLoad();
+    for (const [index, node] of nodes.entries()) {
+      const cold = coldFiles(`example.com/cold${index}`);
+      for (const [key, bytes] of cold) files.set(key, bytes);
+      const zips = [...cold].filter(([key]) => key.endsWith(".zip"));
+      const areZips = new RegExp(`/cold${index}/.*\\.zip$`);
+      const gate = Promise.withResolvers<void>();
+      upstream.setFault(areZips, { kind: "delay", until: gate.promise });
+      const answers = zips.map(([key, bytes]) => problemOf(frontEnd.url, key, bytes));
+      await upstream.arrived(areZips, zips.length);
+      // nginx gives a request to the node that has fewer: by now this one has some of them.
+      await node.stop("SIGKILL");
+      gate.resolve();
+      expect(await Promise.all(answers)).toEqual(zips.map(() => undefined));
+      for (const [key, bytes] of cold) expect(await problemOf(frontEnd.url, key, bytes), key).toBeUndefined();
+      upstream.clearFaults();
+      await node.start();
+      await allIsWell();
+    }
+    await load.end();
+    expect(load.failures).toEqual([]);
+  });
 });
+
+/** Zips that a node has whole before it answers. */
+function coldFiles(prefix: string): FixtureFiles {
+  return buildModules(
+    Array.from({ length: 16 }, (_, index) => ({
+      path: `${prefix}/m${index}`,
+      version: "v1.0.0",
+      files: { "doc.go": "package m\n", data: incompressible(index * 10_000) },
+      goMod: `module ${prefix}/m${index}\n\ngo 1.21\n`,
+    })),
+  );
+}
 
 /** Clients that ask for all that is known, again and again, and the real go command beside them. */
 class Load {

@@ -107,7 +107,8 @@ class Link implements FaultProxy {
         const rest = await this.#pass(chunk, isAnswer ? passed : undefined, to);
         passed += chunk.length;
         if (rest === "end") break;
-        if (!to.write(rest)) await Promise.race([once(to, "drain"), once(to, "close")]);
+        if (!to.write(rest)) await drained(to);
+        if (to.destroyed) break;
       }
       to.end();
       if (isAnswer) from.destroySoon();
@@ -144,6 +145,14 @@ class Link implements FaultProxy {
     }
     throw new Error(fault.kind);
   }
+}
+
+/** Or closed. Takes its listeners along: a connection waits many times. */
+async function drained(socket: Socket): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.on("drain", resolve).on("close", resolve);
+  if (!socket.destroyed) await promise;
+  socket.off("drain", resolve).off("close", resolve);
 }
 
 function flipped(chunk: Buffer, passed: number, everyBytes: number): Buffer {

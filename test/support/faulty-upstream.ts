@@ -1,14 +1,19 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, readFileSync, statSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { buildZip } from "./fixture-modules.ts";
 
 /** How one request goes wrong. `stall`: the answer, or the second half of its body, comes late. */
 export type NetworkFault = "503" | "reset" | "cut" | "stall";
 
 export const networkFaults: readonly NetworkFault[] = ["503", "reset", "cut", "stall"];
 
+/** Wrong bytes for every `.mod` and `.zip`: another bit in the middle, or another module that is well-formed. */
+export type Lie = "bit" | "content";
+
+/** `faults`, `percent` and `lie` are read at each request, so that they may change meanwhile. */
 export interface FaultyUpstreamOptions {
   /** In the GOPROXY layout. */
   readonly folder: string;
@@ -21,6 +26,8 @@ export interface FaultyUpstreamOptions {
   readonly stallMs?: number;
   /** Until an answer begins. Default 0. */
   readonly latencyMs?: number;
+  /** Default: none, it only tells what the folder has. */
+  readonly lie?: Lie | undefined;
 }
 
 /** A GOPROXY on loopback that serves a folder, and fails by a seed. */
@@ -29,6 +36,8 @@ export interface FaultyUpstream extends AsyncDisposable {
   readonly requests: number;
   /** Of these, those that went wrong. */
   readonly failed: number;
+  /** All paths that it was asked for, found or not, decoded, without the slash at their beginning. */
+  readonly paths: Iterable<string>;
 }
 
 /**
@@ -53,6 +62,10 @@ export async function startFaultyUpstream(options: FaultyUpstreamOptions): Promi
       const file = join(folder, path);
       const size = sizeOf(file);
       if (size === undefined) return sendText(response, 404, "not found: unknown to the faulty upstream");
+      if (options.lie !== undefined && /\.(mod|zip)$/.test(path)) {
+        failed += 1;
+        return sendWhole(response, lieAbout(path, readFileSync(file), options.lie));
+      }
       const start = rangeStart(request.headers.range, size);
       const answer = (part: { readonly end: number; readonly isWhole: boolean }): void =>
         send(response, { file, size, start, ...part });
@@ -81,6 +94,7 @@ export async function startFaultyUpstream(options: FaultyUpstreamOptions): Promi
     get failed() {
       return failed;
     },
+    paths: { [Symbol.iterator]: () => asked.keys() },
     async [Symbol.asyncDispose]() {
       for (const timer of pending) clearTimeout(timer);
       server.close();
@@ -151,6 +165,28 @@ function append(
 function sendText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
   response.end(text);
+}
+
+/** A range is for going on with what one has; a whole answer starts anew. */
+function sendWhole(response: ServerResponse, bytes: Uint8Array): void {
+  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length });
+  response.end(bytes);
+}
+
+function lieAbout(path: string, bytes: Buffer, lie: Lie): Uint8Array {
+  if (lie === "bit") {
+    const middle = Math.floor(bytes.length / 2);
+    bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+    return bytes;
+  }
+  if (path.endsWith(".mod")) return Buffer.concat([bytes, Buffer.from("\n// Not the one.\n")]);
+  const [, modulePath = "", version = ""] = /^(.+)\/@v\/(.+)\.zip$/.exec(unescape(path)) ?? [];
+  return buildZip({ [`${modulePath}@${version}/doc.go`]: "// Not the one.\npackage other\n" });
+}
+
+/** Of Go's escaping of paths and versions. */
+function unescape(path: string): string {
+  return path.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** `bytes=N-` only: what a client sends to go on. */

@@ -21,8 +21,14 @@ export interface GoMachine {
   remove(): Promise<void>;
 }
 
-/** `env` is what the developer exported, such as GOPROXY. Checksum databases are off unless it says otherwise. */
-export async function createGoMachine(env: Readonly<Record<string, string>>): Promise<GoMachine> {
+/**
+ * `env` is what the developer exported, such as GOPROXY. Checksum databases are off unless it says otherwise.
+ * A command that takes longer than `timeoutMs` is killed, and ends with code -1.
+ */
+export async function createGoMachine(
+  env: Readonly<Record<string, string>>,
+  { timeoutMs = 0 }: { readonly timeoutMs?: number } = {},
+): Promise<GoMachine> {
   const root = await mkdtemp(join(tmpdir(), "sluice-go-"));
   const dir = await mkdtemp(join(root, "project-"));
   const modCache = join(root, "modcache");
@@ -44,7 +50,7 @@ export async function createGoMachine(env: Readonly<Record<string, string>>): Pr
   return {
     dir,
     modCache,
-    go: (args, extra = {}) => run("go", args, { cwd: dir, env: { ...base, ...extra } }),
+    go: (args, extra = {}) => run("go", args, { cwd: dir, env: { ...base, ...extra }, timeout: timeoutMs }),
     clearModCache: () => rm(modCache, { recursive: true, force: true }),
     remove: () => rm(root, { recursive: true, force: true }),
   };
@@ -53,11 +59,13 @@ export async function createGoMachine(env: Readonly<Record<string, string>>): Pr
 function run(
   program: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: Record<string, string> },
+  options: { readonly cwd: string; readonly env: Record<string, string>; readonly timeout: number },
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     execFile(program, args, { ...options, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error !== null && typeof error.code !== "number") reject(error);
+      if (error?.killed === true)
+        resolve({ code: -1, stdout, stderr: `${stderr}\nkilled after ${options.timeout} ms` });
+      else if (error !== null && typeof error.code !== "number") reject(error);
       else resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
     });
   });
