@@ -39,6 +39,8 @@ export interface SeedOptions {
 const rssLimitMegabytes = { one: 450, workers: 900, pair: 500, nginx: 500 } as const;
 /** For everything to be well again: connections are tried again after seconds, an upstream's breaker closes within 10 s. */
 const recoveryMs = 60_000;
+/** A checksum database that did not answer is asked again after a rest, which is not longer than this after so short a fault. */
+const checksumsRestMs = 4500;
 
 /** One run: everything in it that is chosen is chosen by the seed. */
 export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedOptions): Promise<SeedReport> {
@@ -128,6 +130,7 @@ async function suffer(
     if (performance.now() > healedAt + recoveryMs) problem = `not ready ${recoveryMs} ms after: ${name}`;
     await delay(50);
   }
+  if (hurtsChecksums(fault) && site.traits.verify === "required") await delay(checksumsRestMs);
   return { window: { name, mayFail, from, to: performance.now() }, problem };
 }
 

@@ -25,12 +25,12 @@ describe("an outage", () => {
     for (let times = 0; times < 3; times++) outage.failed(refused);
     expect([outage.enter(), outage.isResting]).toEqual(["open", false]);
     outage.failed(refused);
-    now += 5000;
+    now += 400;
     expect(() => outage.enter()).toThrow(
       expect.objectContaining({
         code: "upstream_failed",
         message: "sum.example.com: refused the connection (and is not asked again for some seconds)",
-        retryAfterSeconds: 10,
+        retryAfterSeconds: 1,
       }),
     );
   });
@@ -57,6 +57,41 @@ describe("an outage", () => {
     advance(15_001);
     outage.enter();
     outage.failed(refused);
+    expect(() => outage.enter()).toThrow(SluiceError);
+  });
+
+  it("is looked at again after a second, and less and less often: a short one costs little, a long one few trials", () => {
+    const { outage, advance } = createBroken();
+    const restMs = (): number => {
+      for (let ms = 0; ; ms += 500) {
+        if (!outage.isResting) return ms;
+        advance(500);
+      }
+    };
+    const rests: number[] = [];
+    for (let trial = 0; trial < 6; trial++) {
+      rests.push(restMs());
+      expect(outage.enter()).toBe("trial");
+      outage.failed(refused);
+    }
+    expect(rests).toEqual([1000, 2000, 4000, 8000, 15_000, 15_000]);
+    outage.answered();
+    for (let times = 0; times < 4; times++) outage.failed(refused);
+    expect(restMs()).toBe(1000);
+  });
+
+  it("is no longer for requests that were under way when it began", () => {
+    const { outage, advance } = createBroken();
+    for (let times = 0; times < 30; times++) outage.failed(refused);
+    advance(1001);
+    expect(outage.enter()).toBe("trial");
+  });
+
+  it("lets nobody else try while a trial takes its time", () => {
+    const { outage, advance } = createBroken();
+    advance(1001);
+    outage.enter();
+    advance(10_000);
     expect(() => outage.enter()).toThrow(SluiceError);
   });
 

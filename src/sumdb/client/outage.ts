@@ -11,7 +11,9 @@ export interface Outage {
 }
 
 const failuresUntilRest = 4;
-const restMs = 15_000;
+/** Doubled with each trial that fails: what is required to be confirmed cannot be had meanwhile. */
+const firstRestMs = 1000;
+const longestRestMs = 15_000;
 
 /**
  * Where the way to a database is blocked, nobody should wait for it with every module that is fetched: after some failures in a
@@ -20,21 +22,27 @@ const restMs = 15_000;
 export function createOutage(clock: Pick<Clock, "now">): Outage {
   let failures = 0;
   let restsUntil = 0;
+  let restMs = firstRestMs;
+  let isTrying = false;
   let last: SluiceError | undefined;
   const outage: Outage = {
     get isResting() {
       const leftMs = restsUntil - clock.now();
       // More is left only when the clock was set back.
-      return failures >= failuresUntilRest && leftMs > 0 && leftMs <= restMs;
+      return failures >= failuresUntilRest && leftMs > 0 && leftMs <= longestRestMs;
     },
     enter() {
       if (last === undefined || failures < failuresUntilRest) return "open";
       if (outage.isResting) throw resting(last);
-      restsUntil = clock.now() + restMs;
+      isTrying = true;
+      // For as long as it may take.
+      restsUntil = clock.now() + longestRestMs;
       return "trial";
     },
     answered() {
       failures = 0;
+      restMs = firstRestMs;
+      isTrying = false;
     },
     failed(error) {
       if (!isSluiceError(error)) return;
@@ -42,7 +50,10 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
       else if (isSluiceError(error, "upstream_failed", "upstream_timeout", "upstream_invalid")) {
         failures += 1;
         last = error;
-        if (failures >= failuresUntilRest) restsUntil = clock.now() + restMs;
+        if (failures < failuresUntilRest) return;
+        if (isTrying) restMs = Math.min(2 * restMs, longestRestMs);
+        isTrying = false;
+        restsUntil = clock.now() + restMs;
       }
     },
   };
