@@ -63,7 +63,7 @@ export function composeHandlers(config: Config, parts: HandlerParts): Handlers &
     resolver: parts.resolver,
     redirect: composeRedirect(config, store),
   });
-  const sumdb = createSumdbHandler({ ...exchange, logs: parts.sumLogs });
+  const sumdb = createSumdbHandler({ ...exchange, access, logs: parts.sumLogs });
   const operator = createOperatorHandler({
     registry: exposeMetrics(metrics, engine),
     version,

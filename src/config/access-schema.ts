@@ -21,13 +21,13 @@ export const accessSchema = section(
       kind: "text",
       default: "",
       synonyms: ["modules", "allowed_modules", "patterns"],
-      doc: "Comma-separated patterns of module paths that are served, in the grammar of `GOPRIVATE`. Empty is all. Private modules must be among them, too.",
+      doc: "Comma-separated patterns of module paths that are served and looked up, in the grammar of `GOPRIVATE`. Empty is all. Private modules must be among them, too.",
     }),
     denyModules: setting(value.text(), {
       kind: "text",
       default: "",
       synonyms: ["denied_modules", "block_modules"],
-      doc: "Patterns of module paths that are not served, stored or not.",
+      doc: "Patterns of module paths that are not served, stored or not, nor looked up in a checksum database.",
     }),
     contact: setting(value.text(), {
       kind: "text",

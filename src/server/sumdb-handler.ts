@@ -1,6 +1,7 @@
 import { type Answer, answerBytes } from "../core/answer.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { ServedLog } from "../core/served-log.ts";
+import type { Access } from "../policy/access.ts";
 import { ProtocolError } from "../protocol/error.ts";
 import { quoteShort } from "../protocol/go-text.ts";
 import { type LogRequest, parseLogRequest } from "../protocol/sumdb/index.ts";
@@ -10,6 +11,7 @@ import { sumdbPrefix } from "./request-path.ts";
 export interface SumdbHandlerOptions extends ExchangeOptions {
   /** Each has a name of its own. Those of others know what must not be asked of them. */
   readonly logs: readonly ServedLog[];
+  readonly access: Pick<Access, "refuseModule">;
 }
 
 const text = "text/plain; charset=utf-8";
@@ -25,7 +27,7 @@ const nothing = new Uint8Array();
 
 /** Answers what go asks a proxy of checksum databases: `/sumdb/<name>/…` (SPEC §6.4). */
 export function createSumdbHandler(options: SumdbHandlerOptions): RequestHandler {
-  const { logs } = options;
+  const { logs, access } = options;
   // A name may begin with another one: corp.example and corp.example/log.
   const longestFirst = logs.toSorted((a, b) => b.name.length - a.name.length);
 
@@ -36,6 +38,9 @@ export function createSumdbHandler(options: SumdbHandlerOptions): RequestHandler
     const request = parseRest(path.slice(log.name.length + 1));
     if (request.kind === "lookup") {
       asked.describe({ kind: "sumdb", module: request.modulePath, version: request.version });
+      // Its name must not go to others either, and our own log must not get a record of it.
+      const refusal = access.refuseModule(request.modulePath);
+      if (refusal !== undefined) throw refusal;
     }
     return { answer: await ask(log, request, asked), contentType: contentTypes[request.kind] };
   });

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import { generateKey } from "../../src/protocol/sumdb/index.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { startSluiceProcess } from "../support/sluice.ts";
@@ -77,6 +78,27 @@ describe("modules", () => {
     }
     expect(upstream.requests).toHaveLength(0);
   });
+});
+
+test("a module that is denied is looked up in no checksum database, with one process and with several", async () => {
+  const [own, other] = [generateKey("own.example"), generateKey("other.example")];
+  for (const workers of ["1", "2"]) {
+    const { get, upstream } = await scene({
+      SLUICE_ACCESS_DENY_MODULES: "example.com/pseudo",
+      SLUICE_SUMDB_KEY: own.signerKey,
+      SLUICE_SUMDB_VOUCH_PUBLIC: "true",
+      SLUICE_SUMDB_DATABASE: `${other.verifierKey} http://127.0.0.1:9`,
+      SLUICE_WORKERS: workers,
+    });
+    for (const name of ["own.example", "other.example"]) {
+      const { status, body } = await get(`/sumdb/${name}/lookup/example.com/pseudo@v1.0.0`);
+      expect([status, body.toString()]).toStrictEqual([
+        403,
+        expect.stringContaining("modules of example.com/pseudo are denied (deny_modules of [access])"),
+      ]);
+    }
+    expect(upstream.requests).toStrictEqual([]);
+  }
 });
 
 describe("a client that asks too much", () => {

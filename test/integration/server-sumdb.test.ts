@@ -6,6 +6,7 @@ import { SluiceError } from "../../src/core/errors.ts";
 import type { FetchContext } from "../../src/core/ports.ts";
 import type { ServedLog } from "../../src/core/served-log.ts";
 import type { RequestRecord } from "../../src/ops/request-recorder.ts";
+import { createAccess } from "../../src/policy/access.ts";
 import { tilePath } from "../../src/protocol/sumdb/index.ts";
 import { HotAnswers } from "../../src/server/hot-answers.ts";
 import { startHttpServer } from "../../src/server/http-server.ts";
@@ -15,6 +16,7 @@ import { createFakeClock, type FakeClock } from "../support/fake-clock.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
 
 const latestTtlMs = 30_000;
+const everybody = { allowNetworks: [], denyNetworks: [], allowModules: "", contact: "" };
 
 /** A database whose answers are what it was asked, and that remembers it. */
 interface FakeLog extends ServedLog {
@@ -57,6 +59,7 @@ async function serve(logs: readonly ServedLog[], basePath = "") {
     notFoundTtlMs: 10_000,
     viaName: "sluice-test",
     logs,
+    access: createAccess({ ...everybody, denyModules: "denied.example" }),
   });
   const server = await startHttpServer(
     {
@@ -133,6 +136,19 @@ describe("what go asks a proxy of a checksum database", () => {
       const { headers, body } = await get(`/sumdb/${name}/tile/8/0/000`, { agent });
       expect([headers["x-sluice-cache"], body.equals(bytes)]).toEqual([cache, true]);
     }
+  });
+
+  test("a lookup of a module that is denied is refused as the module is, and no database is asked", async () => {
+    const logs = [fakeLog(name), fakeLog("corp.example")];
+    const { get, records } = await serve(logs);
+    for (const log of logs) {
+      const { status, body } = await get(`/sumdb/${log.name}/lookup/denied.example/m@v1.0.0`);
+      expect(status).toBe(403);
+      expect(body.toString()).toContain("denied.example/m is not allowed here");
+      expect(log.asked).toStrictEqual([]);
+      expect((await get(`/sumdb/${log.name}/lookup/other.example/m@v1.0.0`)).status).toBe(200);
+    }
+    expect(records[0]).toMatchObject({ status: 403, kind: "sumdb", module: "denied.example/m", version: "v1.0.0" });
   });
 
   test("%21 and ! are the same letter", async () => {
