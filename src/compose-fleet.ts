@@ -20,6 +20,8 @@ export interface Fleet {
   readonly messages: Messages | undefined;
   readonly leases: Leases | undefined;
   readonly health: HealthOf;
+  /** Whether other nodes hear what this one says: those that are connected now do, or the way to them is down, or there is none. */
+  readonly others: () => "told" | "away" | "none";
   close(): Promise<void>;
 }
 
@@ -36,7 +38,13 @@ interface FleetParts {
  */
 export async function composeFleet(config: Config, { events, network, processes }: FleetParts): Promise<Fleet> {
   if (config.redis === undefined)
-    return { messages: processes, leases: undefined, health: () => [], close: async () => undefined };
+    return {
+      messages: processes,
+      leases: undefined,
+      health: () => [],
+      others: () => "none",
+      close: async () => undefined,
+    };
   const { leaseWaitMs } = config.redis;
   // Before the link, as all who listen to it have to be there when it connects.
   const scope = await storeScope(config);
@@ -49,6 +57,7 @@ export async function composeFleet(config: Config, { events, network, processes 
     messages,
     leases,
     health: () => [link.health],
+    others: () => (link.isUp ? "told" : "away"),
     async close() {
       part();
       await leases.close();

@@ -12,7 +12,13 @@ import type { Resolver } from "./core/resolve.ts";
 import type { Secret } from "./core/secret.ts";
 import { adminTokenFile, openAdminToken } from "./ops/admin-token.ts";
 import type { Log } from "./ops/log.ts";
-import type { NodeStatus, OperatorActions, PurgeOutcome, ReloadOutcome } from "./server/operator-api.ts";
+import type {
+  NodeStatus,
+  OfflineOutcome,
+  OperatorActions,
+  PurgeOutcome,
+  ReloadOutcome,
+} from "./server/operator-api.ts";
 import type { DrillActions } from "./server/drill-api.ts";
 
 interface OperatorParts {
@@ -28,6 +34,8 @@ interface OperatorParts {
   readonly about: () => Omit<NodeStatus, "uptimeSeconds" | "isOffline" | "fetching" | "parts" | "incidents">;
   readonly incidents: () => Incidents;
   readonly drills: DrillActions;
+  /** Whether other nodes hear what is said to this one. */
+  readonly others: () => OfflineOutcome["others"];
   /** Other nodes, which are told, and obeyed. */
   readonly messages?: Messages | undefined;
 }
@@ -57,7 +65,7 @@ export function composeOperator(parts: OperatorParts): OperatorActions & { reado
     },
     turnOffline: (isOffline) => {
       messages?.publish({ type: "offline", isOffline });
-      return turn(isOffline, "operator");
+      return { hasChanged: turn(isOffline, "operator"), others: parts.others() };
     },
     reload: parts.reload,
     status: async () => ({

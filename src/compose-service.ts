@@ -96,6 +96,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     events,
     log,
     messages: fleet.messages,
+    others: fleet.others,
     purgeReady: (isMeant) => handlers.hot.purge(isMeant),
     reload: node.reload,
     health: node.health,

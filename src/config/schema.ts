@@ -184,7 +184,7 @@ export const configSchema = z.object({
       default: false,
       env: "SLUICE_OFFLINE",
       flag: "offline",
-      doc: "Nobody is asked for anything: answers come from the store, at once and however old, and what is not stored is answered 503. The same can be turned on and off while Sluice runs.",
+      doc: "Nobody is asked for anything: answers come from the store, at once and however old, and what is not stored is answered 503. `sluice offline` turns the same on and off while Sluice runs, for the nodes that run then.",
     }),
     streamFromBytes: setting(value.size(), {
       kind: "size",

@@ -15,8 +15,7 @@ import { parsePurge } from "./purge-request.ts";
 /** What operators may do to a node that runs. */
 export interface OperatorActions {
   purge(selection: PurgeSelection): Promise<PurgeOutcome>;
-  /** Answers whether that changed anything. */
-  turnOffline(isOffline: boolean): boolean;
+  turnOffline(isOffline: boolean): OfflineOutcome;
   /** Has the configuration read again. */
   reload(): Promise<ReloadOutcome>;
   status(): Promise<NodeStatus>;
@@ -32,6 +31,12 @@ export interface PurgeOutcome {
   readonly ready: number;
   /** So many stored lists and answers to queries count as old now. */
   readonly records: number;
+}
+
+export interface OfflineOutcome {
+  readonly hasChanged: boolean;
+  /** The other nodes: those that are connected to the same Redis now were told, or Redis is away, or there is none. */
+  readonly others: "told" | "away" | "none";
 }
 
 export type ReloadOutcome =
@@ -99,7 +104,7 @@ export function createOperatorApi({ token, clientAddress, onRefused, actions }: 
   api.post("/offline", async (context) => {
     const { offline } = fieldsOf(await readJson(context.req), { offline: "flag" });
     if (offline === undefined) throw new SluiceError("bad_request", 'offline is missing; write {"offline": true}');
-    return context.json({ isOffline: offline, hasChanged: actions.turnOffline(offline) });
+    return context.json({ isOffline: offline, ...actions.turnOffline(offline) });
   });
   api.post("/reload", async (context) => {
     fieldsOf(await readJson(context.req), {});

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { parseRequest } from "../../src/protocol/goproxy/index.ts";
+import { runCli } from "../support/cli.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
 import { lacksRedis, type RedisServer, startRedis } from "../support/redis-server.ts";
@@ -94,6 +95,29 @@ describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout:
     expect(await waiting).toEqual({ status: 200, body: contentOf(key) });
     expect((await leaseOutcomes(other)).get("overdue") ?? 0).toBe(0);
     nodes = [other];
+  });
+
+  test("are put offline together, but one that joins later is as its configuration says, and the command tells so", async () => {
+    const [one, other] = pair();
+    const turn = (state: "on" | "off") =>
+      runCli(["offline", state, "--url", one.url, "--data-dir", dataDir], { cwd: dataDir });
+    const key = "example.com/pseudo/@v/list";
+    const { stdout } = await turn("on");
+    expect(stdout).toContain(
+      "Sluice is now offline: it serves what is stored, and asks nobody.\nThe nodes that are connected to its Redis now were told, too. One that starts or connects later",
+    );
+    await expect.poll(async () => (await get(other, key)).status).toBe(503);
+    expect((await get(one, key)).status).toBe(503);
+    const late = await start();
+    nodes.push(late);
+    expect((await get(late, key)).status).toBe(200);
+
+    await redis.kill();
+    await expect
+      .poll(async () => (await get(one, "readyz?verbose")).body.toString())
+      .toMatch(/redis redis:.*goes on by itself/);
+    expect((await turn("off")).stdout).toContain("Its Redis is away, so other nodes were not told");
+    await redis.restart();
   });
 
   function start(): Promise<RunningSluice> {

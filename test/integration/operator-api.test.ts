@@ -158,7 +158,7 @@ describe("the offline switch", () => {
     const [stored, other] = ["/example.com/leaf/@v/v1.1.0.mod", "/example.com/leaf/@v/v1.1.0.info"];
     await ask(sluice.url, stored);
     upstream.requests.length = 0;
-    const offline = { isOffline: true, hasChanged: true };
+    const offline = { isOffline: true, hasChanged: true, others: "none" };
     expect(await post("/-/offline", { offline: true })).toStrictEqual({ status: 200, answer: offline });
     expect(await post("/-/offline", { offline: true })).toMatchObject({ answer: { hasChanged: false } });
     expect((await ask(sluice.url, stored)).status).toBe(200);

@@ -36,7 +36,9 @@ export function addOperatorCommands(program: Command): void {
     .addArgument(
       new Argument("<state>", "on: serve what is stored, and ask nobody; off: ask again").choices(["on", "off"]),
     )
-    .description("Have a Sluice that runs ask nobody, or ask again. A restart has it as the configuration says.")
+    .description(
+      "Have a Sluice that runs ask nobody, or ask again, and the nodes that are connected to its Redis now. A restart has it as the configuration says, and so has a node that joins later.",
+    )
     .action(async (state: "on" | "off", flags: PlaceFlags, command: Command) => {
       const { turnOffline } = await import("./offline.ts");
       process.stdout.write(await turnOffline(state === "on", placeOf(flags, command)));
