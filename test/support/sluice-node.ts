@@ -32,6 +32,11 @@ export class SluiceNode {
     return node;
   }
 
+  /** Of its first process; 0 while it does not run. */
+  get pid(): number {
+    return this.#sluice?.pid ?? 0;
+  }
+
   /** Of all times that it ran. */
   get output(): string {
     return this.#earlierOutput + (this.#sluice?.output() ?? "");
