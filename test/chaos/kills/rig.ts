@@ -66,6 +66,8 @@ export class Rig {
   #node: KilledNode | undefined;
   #newest: readonly string[] = [];
   #interrupted: readonly string[] = [];
+  /** Of the modules that clients asked for last. */
+  #folders: ReadonlySet<string> = new Set();
   #round = 0;
 
   private constructor(options: RigOptions, made: { dataDir: string; port: number; parts: ModeParts }) {
@@ -97,7 +99,7 @@ export class Rig {
     if (link !== undefined) await link.setFault(random.chance(33) ? { kind: "refuse" } : undefined);
     await this.start();
     await this.#expectAcknowledged();
-    const set = this.#set(this.#round);
+    const set = `${this.mode}${this.#round}`;
     const ingest = new Ingest({ url: this.url, again: this.#interrupted, set, random });
     // While it is killed the bucket may be on its way back.
     const moments = [random.int(maxIngestMs), random.int(maxIngestMs)].sort((a, b) => a - b);
@@ -108,6 +110,9 @@ export class Rig {
     for (const problem of ingest.problems) this.#problem(problem);
     this.#newest = ingest.acknowledged;
     this.#interrupted = ingest.interrupted;
+    this.#folders = new Set(
+      [...this.#newest, ...this.#interrupted].map((key) => path.dirname(path.dirname(path.dirname(key)))),
+    );
     this.figures.acknowledged += ingest.acknowledged.length;
     for (const key of ingest.acknowledged) this.acknowledged.add(key);
     await this.#expectWholeFiles();
@@ -247,16 +252,12 @@ export class Rig {
 
   /** Those that became visible since the last kill. */
   async #expectWholeFiles(): Promise<void> {
-    for (const round of [this.#round - 1, this.#round]) {
-      const keys = await storedKeys(this.dataDir, `example.com/gen/${this.#set(round)}`);
+    for (const folder of this.#folders) {
+      const keys = await storedKeys(this.dataDir, folder);
       for (const key of await wrongKeys(this.dataDir, keys)) this.#problem(`wrong bytes are visible: ${key}`);
     }
     const quarantine = await readdir(path.join(this.dataDir, "quarantine")).catch(() => []);
     if (quarantine.length > 0) this.#problem(`set aside as broken: ${quarantine.slice(0, 5).join(", ")}`);
-  }
-
-  #set(round: number): string {
-    return `${this.mode}${round}`;
   }
 
   #problem(text: string): void {

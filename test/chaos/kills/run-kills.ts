@@ -31,7 +31,8 @@ export interface KillsReport {
   readonly problems: readonly string[];
 }
 
-const maxProblems = 20;
+/** Then something is so wrong that no more is learned. */
+const maxProblems = 100;
 
 /** `kill -9` in the middle of ingest, again and again on the same data folders. Everything that is chosen is chosen by the seed. */
 export async function runKills(options: KillsOptions): Promise<KillsReport> {
