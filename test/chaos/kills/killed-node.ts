@@ -62,6 +62,11 @@ export class KilledNode {
     return this.#output;
   }
 
+  /** Of all its processes. */
+  get pids(): readonly number[] {
+    return [this.#pid, ...childrenOf(this.#pid).map(({ pid }) => pid)];
+  }
+
   get hasEnded(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
