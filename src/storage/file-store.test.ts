@@ -24,7 +24,7 @@ import {
 } from "../../test/suites/module-store.ts";
 import { buildZip } from "../../test/support/fixture-modules.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { StoredFile } from "../core/ports.ts";
+import type { BlobStore, StoredFile } from "../core/ports.ts";
 
 const mib = 1024 * 1024;
 let subject: ModuleStoreUnderTest & StoreParts;
@@ -199,6 +199,40 @@ describe("memory", () => {
     expect(new Set(answers).size).toBe(1);
   });
 });
+
+it("a file that comes back different stands when a scrub looks at it before it was kept to the end", async () => {
+  let scrub = async (): Promise<void> => undefined;
+  await start({
+    blobs: async (parts) => {
+      const disk = await diskBlobs(parts);
+      return {
+        ...passOnBlobs(disk, () => undefined),
+        async create(key, content) {
+          const outcome = await disk.create(key, content);
+          await scrub();
+          return outcome;
+        },
+      };
+    },
+  });
+  await keepGood(subject, infoKey);
+  await restart();
+  const { store, ledger, blobs, events } = subject;
+  await blobs.delete(infoKey);
+  scrub = async () => {
+    const found = await sha256OfStored(blobs, infoKey);
+    if (found !== (await ledger.facts(infoKey))?.sha256) await blobs.setAside(infoKey);
+  };
+  const other = variantOf(infoKey, 3);
+  await store.keep(requestFor(infoKey), { bytes: other }, factsOf(infoKey, other));
+  expect(await sha256OfStored(blobs, infoKey)).toBe(sha256(other));
+  expect(events.of("file_stored")).toHaveLength(2);
+});
+
+async function sha256OfStored(blobs: BlobStore, key: string): Promise<string | undefined> {
+  const blob = await blobs.get(key);
+  return blob && sha256(Buffer.from(await blob.read()));
+}
 
 describe("a lost file that comes back different", () => {
   beforeEach(async () => {

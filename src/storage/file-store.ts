@@ -87,9 +87,11 @@ export class FileStore {
     try {
       const { h1, unverified } = facts;
       if (unverified !== undefined && h1 !== undefined) await this.#options.facts.markUnverified(key, h1, unverified);
+      // Before the file is visible: whoever finds it beside the facts of the lost one, such as a scrub, takes it for broken.
+      const replaced = await this.#replaceFacts(known, facts);
       const theirs = await this.#create(request, content);
       if (theirs !== undefined) return theirs;
-      const recorded = await this.#record(request, facts, known);
+      const recorded = await this.#record(request, facts, replaced);
       if (unverified === undefined && recorded.sha256 === facts.sha256) await this.#options.facts.confirm(key);
       if (recorded.sha256 === facts.sha256) {
         if (bytes !== undefined) return this.#wholeFile(recorded, bytes);
@@ -257,12 +259,16 @@ export class FileStore {
     );
   }
 
-  async #record(request: FileRequest, facts: NewFacts, known: FileFacts | undefined): Promise<FileFacts> {
+  async #replaceFacts(known: FileFacts | undefined, facts: NewFacts): Promise<FileFacts | undefined> {
+    const isChange = known !== undefined && known.sha256 !== facts.sha256;
+    return isChange ? this.#options.facts.replace(known, facts) : undefined;
+  }
+
+  async #record(request: FileRequest, facts: NewFacts, replaced: FileFacts | undefined): Promise<FileFacts> {
     const { facts: book, zipHashes, events } = this.#options;
     const key = blobKey(request);
     if (request.kind === "zip" && facts.h1 !== undefined) await zipHashes.write(key, facts.h1);
-    const isChange = known !== undefined && known.sha256 !== facts.sha256;
-    const recorded = isChange ? await book.replace(known, facts) : await book.record(key, facts);
+    const recorded = replaced ?? (await book.record(key, facts));
     events.emit({ type: "file_stored", key, source: facts.source, size: facts.size });
     return recorded;
   }
