@@ -12,7 +12,7 @@ import type { DiskReserve } from "./disk-reserve.ts";
 import { Eviction } from "./disk-cache-eviction.ts";
 import { attempt } from "./failures.ts";
 import { isOnFullDisk } from "./full-disk.ts";
-import { requestOf } from "./layout.ts";
+import { isFileRequest, requestOf } from "./layout.ts";
 import { Outbox } from "./outbox.ts";
 import { type Concede, Uploader } from "./outbox-uploader.ts";
 import { withPatience } from "./patience.ts";
@@ -48,6 +48,8 @@ export interface BucketTier {
 
 /** How long the start waits for the bucket. */
 const preparePatienceMs = 5_000;
+/** A file may be there for a while before its entry is. */
+const flushMarginMs = 60_000;
 /** Files of an existing folder that are put into the outbox before others have their turn. */
 const seedBatch = 100;
 /** A client follows a redirect at once; the rest is for clocks that differ. */
@@ -64,6 +66,7 @@ const lateAfterMs = 10 * 60_000;
 export async function openBucketTier(options: BucketTierOptions): Promise<BucketTier> {
   const { disk, bucket, bucketId, clock, events } = options;
   const outbox = await openOutbox(options);
+  const since = unsureSince(outbox, bucketId);
   const guard = new BucketGuard({ name: bucket.name, probe: () => firstOf(bucket), clock, events });
   try {
     await withPatience(bucket.prepare(), { clock, ms: preparePatienceMs });
@@ -92,8 +95,9 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
     start(concede) {
       uploader.start(concede);
       eviction.start();
-      if (outbox.isSeeded(bucketId)) return;
-      seeding = attempt(events, disk.name, () => seed({ disk, outbox, uploader, bucketId, signal: closing.signal }));
+      if (since === undefined) return;
+      const toSeed = { disk, outbox, uploader, bucketId, since, signal: closing.signal };
+      seeding = attempt(events, disk.name, () => seed(toSeed));
     },
     async stop() {
       closing.abort();
@@ -136,24 +140,36 @@ async function openOutbox({ dataDir, clock, events }: BucketTierOptions): Promis
   }
 }
 
-/** What was on the disk before there was this bucket, or whose outbox was lost. What the bucket has is only compared. */
+/** From when on files may lack their entry: all of a folder that is new to this bucket, and those of the last minutes before a power failure. */
+function unsureSince(outbox: Outbox, bucketId: string): number | undefined {
+  if (!outbox.isSeeded(bucketId)) return 0;
+  return outbox.flushedAt === undefined ? undefined : outbox.flushedAt - flushMarginMs;
+}
+
+/** What was on the disk before there was this bucket, or whose entry was lost. What the bucket has is only compared. */
 async function seed({
   disk,
   outbox,
   uploader,
   bucketId,
+  since,
   signal,
 }: {
   readonly disk: DiskBlobStore;
   readonly outbox: Outbox;
   readonly uploader: Uploader;
   readonly bucketId: string;
+  /** Milliseconds since the epoch: older files have their entry, or need none. */
+  readonly since: number;
   readonly signal: AbortSignal;
 }): Promise<void> {
   let count = 0;
-  for await (const key of disk.list("")) {
+  for await (const { key, changedAt } of disk.files()) {
     if (signal.aborted) return;
-    if (requestOf(key) !== undefined && outbox.find(key) === undefined) outbox.add(key);
+    const request = changedAt >= since ? requestOf(key) : undefined;
+    // A record that another node has replaced since would be put back; the next one that is fetched here is sent anyway.
+    const isMeant = request !== undefined && (since === 0 || isFileRequest(request));
+    if (isMeant && outbox.find(key) === undefined) outbox.add(key);
     if (++count % seedBatch !== 0) continue;
     uploader.wake();
     await new Promise((resolve) => setImmediate(resolve));

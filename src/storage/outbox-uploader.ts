@@ -104,6 +104,7 @@ export class Uploader {
           await guard.untilAsked(signal);
           outbox.hurry();
         }
+        outbox.flush();
         const due = outbox.due(batchEntries);
         this.#tell();
         if (due.length === 0) await this.#rest();
@@ -213,9 +214,12 @@ export class Uploader {
 
   /** The hash of what was kept: of a file that has rotted since, the bucket knows that it is not what was meant. */
   async #withHash<T extends object>(key: BlobKey, content: T): Promise<T & { readonly sha256: string | undefined }> {
+    return { ...content, sha256: await this.#recordedHash(key) };
+  }
+
+  async #recordedHash(key: BlobKey): Promise<string | undefined> {
     const { ledger, events } = this.#options;
-    const facts = await attempt(events, ledger.name, () => ledger.facts(key));
-    return { ...content, sha256: facts?.sha256 };
+    return (await attempt(events, ledger.name, () => ledger.facts(key)))?.sha256;
   }
 
   /** What rotted on this disk must not get into the bucket. Zips have checksums that tell. */
@@ -233,6 +237,8 @@ export class Uploader {
 
   async #compare(key: BlobKey): Promise<UploadOutcome> {
     const { disk, bucket, guard } = this.#options;
+    const theirHash = (await guard.ask({ work: () => bucket.stat(key) }))?.sha256;
+    if (theirHash !== undefined && theirHash === (await this.#recordedHash(key))) return "uploaded";
     const ours = await disk.get(key);
     const theirs = await guard.ask({ work: () => bucket.get(key) });
     try {

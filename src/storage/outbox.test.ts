@@ -70,6 +70,26 @@ describe("an outbox", () => {
     outbox.close();
   });
 
+  it("makes sure of its entries once a minute, and when it is closed", async () => {
+    const outbox = await open();
+    expect(outbox.flushedAt).toBeUndefined();
+    outbox.flush();
+    const first = clock.now();
+    expect(outbox.flushedAt).toBe(first);
+    await clock.advance(59_000);
+    outbox.flush();
+    expect(outbox.flushedAt).toBe(first);
+    await clock.advance(1000);
+    outbox.flush();
+    expect(outbox.flushedAt).toBe(first + 60_000);
+    await clock.advance(10_000);
+    outbox.close();
+    const again = await open();
+    expect(again.flushedAt).toBe(first + 70_000);
+    again.close();
+    expect(events.all).toEqual([]);
+  });
+
   it("that cannot be read says so of its health, which fails nobody", async () => {
     const outbox = await open();
     expect(outboxHealth(outbox, "bucket", clock.now())).toMatchObject({ part: "outbox", state: "ok" });

@@ -36,6 +36,8 @@ interface Statements {
   readonly bucket: StatementSync;
   readonly setWorked: StatementSync;
   readonly setSeeded: StatementSync;
+  readonly flushedAt: StatementSync;
+  readonly setFlushed: StatementSync;
 }
 
 /** Only ever append: databases in the field have run the ones above. */
@@ -54,19 +56,29 @@ const migrations: readonly string[] = [
      worked_at INTEGER,
      seeded_at INTEGER
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE flushes (
+     id INTEGER PRIMARY KEY CHECK (id = 1),
+     flushed_at INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** Writers hold the lock for one statement. */
 const lockTimeoutMs = 1000;
+const flushEveryMs = 60_000;
 
 /**
  * What is on this disk and has to get into the bucket, in an SQLite file of its own: a kill loses nothing of it. When the file
  * is lost or corrupt, everything on the disk counts as not sent, see `isSeeded`. Its calls block, for a fraction of a millisecond.
+ *
+ * A power failure may take the entries since the last flush with it, while their files are on the disk: with a flush for each, calls
+ * would block everybody for milliseconds, on a busy disk for many. So there is one a minute, and a start looks at the files that
+ * are newer, see `flushedAt`.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #statements: Statements;
   #waiting: number;
+  #triedFlushAt = Number.NEGATIVE_INFINITY;
 
   private constructor(options: OutboxOptions, statements: Statements) {
     this.#options = options;
@@ -167,8 +179,38 @@ export class Outbox {
     this.#run("write", ({ setWorked }) => setWorked.run(bucket, now));
   }
 
+  /** Milliseconds since the epoch: entries from before that survive a power failure. Undefined when that was never made sure of. */
+  get flushedAt(): number | undefined {
+    const flushed = this.#run("read", ({ flushedAt }) => flushedAt.get()?.["flushed_at"]);
+    return flushed === undefined ? undefined : Number(flushed);
+  }
+
+  /** Once a minute, however often it is called: makes sure that a power failure takes none of the entries. What fails is told. */
+  flush(): void {
+    if (this.#options.clock.now() - this.#triedFlushAt >= flushEveryMs) this.#flush();
+  }
+
   close(): void {
-    if (this.#statements.db.isOpen) this.#statements.db.close();
+    const { db } = this.#statements;
+    if (!db.isOpen) return;
+    this.#flush();
+    db.close();
+  }
+
+  /** The log of SQLite is flushed as a whole, with all that was committed before. */
+  #flush(): void {
+    const { file, clock, events } = this.#options;
+    const now = clock.now();
+    this.#triedFlushAt = now;
+    const { db, setFlushed } = this.#statements;
+    try {
+      db.exec("PRAGMA synchronous = FULL");
+      setFlushed.run(now);
+      db.exec("PRAGMA synchronous = NORMAL");
+    } catch (cause) {
+      const error = databaseError("flush", { what: "the outbox", file }, cause);
+      events.emit({ type: "store_failed", store: `outbox:${file}`, operation: "flush", error });
+    }
   }
 
   #bucket(name: string) {
@@ -215,6 +257,10 @@ function connect({ file, clock }: OutboxOptions): Statements {
       bucket: db.prepare("SELECT * FROM buckets WHERE name = ?"),
       setWorked: db.prepare(
         "INSERT INTO buckets (name, worked_at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET worked_at = excluded.worked_at",
+      ),
+      flushedAt: db.prepare("SELECT flushed_at FROM flushes"),
+      setFlushed: db.prepare(
+        "INSERT INTO flushes (id, flushed_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET flushed_at = excluded.flushed_at",
       ),
       setSeeded: db.prepare(
         "INSERT INTO buckets (name, seeded_at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seeded_at = excluded.seeded_at",
