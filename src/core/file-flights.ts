@@ -12,6 +12,7 @@ import type {
   BlobContent,
   Clock,
   FetchContext,
+  MadeZip,
   ModuleStore,
   NewFacts,
   Source,
@@ -21,7 +22,7 @@ import type {
   ZipVerifier,
 } from "./ports.ts";
 import { Resumption } from "./resumption.ts";
-import { type GoModRequest, type InfoRequest, receiveGoMod, receiveInfo, type SmallFile } from "./small-files.ts";
+import { type GoModRequest, type InfoRequest, receiveGoMod, receiveInfo, sha256Of, type SmallFile } from "./small-files.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
 type ZipRequest = Extract<FileRequest, { readonly kind: "zip" }>;
@@ -201,9 +202,11 @@ export class FileFlights {
       });
       await resumption.receive(response, spool);
       const content = await spool.content();
-      const { h1, sha256 } = await this.#verified(request, resumption.origin, () =>
-        verifier.verify(content, request.modulePath, request.version),
-      );
+      const { h1, sha256 } =
+        madeOf(response, content) ??
+        (await this.#verified(request, resumption.origin, () =>
+          verifier.verify(content, request.modulePath, request.version),
+        ));
       if (live?.size !== undefined && live.size !== spool.size) {
         throw new SluiceError("integrity", `clients were told ${live.size} bytes, and the file has ${spool.size}`);
       }
@@ -294,6 +297,15 @@ export class FileFlights {
       return memoryFile(blobKey(request), content.bytes, facts);
     }
   }
+}
+
+/**
+ * Our own writer has checked what it packed and hashed it, so unpacking it again could find nothing but a change on the way here,
+ * which the sha256 tells. What is too large for memory was on a disk meanwhile, and is verified as ever.
+ */
+function madeOf({ made }: SourceResponse, content: BlobContent): MadeZip | undefined {
+  if (made === undefined || !("bytes" in content)) return undefined;
+  return sha256Of(content.bytes) === made.sha256 ? made : undefined;
 }
 
 function takenMeanwhile(key: string): SluiceError {

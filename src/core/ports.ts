@@ -381,6 +381,13 @@ export interface SumStore {
 // Source port: where modules come from. Suite: test/suites/source.ts
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** Of a zip that this process has made itself, and by the rules that a `ZipVerifier` checks. */
+export interface MadeZip {
+  readonly h1: H1;
+  /** Lowercase hex of the whole file. */
+  readonly sha256: string;
+}
+
 /** What a source opened for a request. */
 export interface SourceResponse {
   /** Printable name without secrets, such as `https://proxy.example.com`. */
@@ -389,6 +396,8 @@ export interface SourceResponse {
   readonly size?: number | undefined;
   /** Straight from a repository: no proxy that the configuration names stands for it. */
   readonly isDirect?: boolean | undefined;
+  /** The body is a zip of our own writer: where its bytes have this sha256, they need no other check. Never of what others sent. */
+  readonly made?: MadeZip | undefined;
   /** Where in the file the body begins. More than 0 only within what the `partial` of the context has. Default 0. */
   readonly start?: number | undefined;
   /** A strong one (RFC 9110 §8.8.3), quotes included: the same for the same bytes only. */

@@ -1,9 +1,11 @@
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
+import { randomAccess, verifyZip } from "../../src/protocol/zip/index.ts";
 import { type ArchiveRequest, type Archiver, createArchiver } from "../../src/sources/git/archive.ts";
 import { createGitCommand, type GitCommand } from "../../src/sources/git/command.ts";
 import { Refusal } from "../../src/sources/git/resolve/refusal.ts";
@@ -63,6 +65,21 @@ describe("archives of git", () => {
 
   test("small modules of one commit share one archive", async () => {
     expect(await Promise.all(["a", "b"].map(outcomeOf))).toEqual(["made", "made"]);
+    expect(archives).toBe(1);
+  });
+
+  test("zips come with their hashes, whether made of an archive or of files", async () => {
+    const request = requestOf("b");
+    const content = Buffer.from("package b\n");
+    const files = [{ path: "b.go", isLink: false, size: content.length }];
+    const packed = { files, bytes: new Uint8Array(content) };
+    for (const each of [request, { ...request, files: async () => packed }]) {
+      const zip = await archiver.zip(each, new AbortController().signal);
+      const bytes = await buffer(zip.bytes());
+      await zip.dispose();
+      expect(zip.made.h1).toBe(await verifyZip(randomAccess(bytes), request));
+      expect(zip.made.sha256).toBe(hash("sha256", bytes, "hex"));
+    }
     expect(archives).toBe(1);
   });
 

@@ -1,16 +1,19 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../src/core/answer.ts";
 import { checksumMismatch } from "../../src/core/checksum-mismatch.ts";
 import { SluiceError } from "../../src/core/errors.ts";
 import { OfflineSwitch } from "../../src/core/offline.ts";
-import type { ModuleStore, SumFile, SumVerdict, ZipVerifier } from "../../src/core/ports.ts";
+import type { MadeZip, ModuleStore, SumFile, SumVerdict, ZipVerifier } from "../../src/core/ports.ts";
 import { Resolver, type ResolverOptions } from "../../src/core/resolve.ts";
 import { sha256Of } from "../../src/core/small-files.ts";
 import { parseRequest } from "../../src/protocol/goproxy/index.ts";
-import { hashGoMod } from "../../src/protocol/zip/index.ts";
+import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
+import { createHashedZip, hashGoMod, hashZip, randomAccess } from "../../src/protocol/zip/index.ts";
 import { openDataFolder } from "../../src/storage/data-folder.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
 import { failureOf } from "../support/source-harness.ts";
@@ -83,6 +86,18 @@ function resolve(
 async function get(path: string): Promise<[cache: string, text: string]> {
   const answer = await resolve(path);
   return [answer.cache, Buffer.from(answer.bytes ?? []).toString()];
+}
+
+const ownZipPath = "example.com/m/@v/v1.0.0.zip";
+const ownModule = { modulePath: parseModulePath("example.com/m"), version: parseVersion("v1.0.0") };
+
+function ownZip(): { zip: Uint8Array; made: MadeZip } {
+  const files = [
+    { path: "go.mod", content: Buffer.from("module example.com/m\n") },
+    { path: "m.go", content: randomBytes(700_000) },
+  ];
+  const { zip, h1 } = createHashedZip(files, ownModule);
+  return { zip, made: { h1, sha256: sha256Of(zip) } };
 }
 
 function info(version: string): string {
@@ -331,6 +346,38 @@ describe("what a source may not send", () => {
     await expect(get("example.com/m/@v/v1.0.0.zip")).rejects.toMatchObject({ code: "integrity" });
     source.answers.delete("example.com/m/@v/v1.0.0.zip");
     await expect(get("example.com/m/@v/v1.0.0.zip")).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("a zip of our own writer is kept with the hashes that came with it, and is not unpacked again", async () => {
+    const { zip, made } = ownZip();
+    source.answers.set(ownZipPath, zip);
+    source.made = made;
+    const verify = vi.spyOn(verifier, "verify");
+    expect((await get(ownZipPath))[0]).toBe("miss");
+    expect(verify).not.toHaveBeenCalled();
+    const stored = await store.read({ kind: "zip", ...ownModule });
+    expect(stored).toMatchObject({ ...made, h1: hashZip(randomAccess(zip), ownModule) });
+  });
+
+  test("a zip of our own writer that was changed on its way is verified, refused and not kept", async () => {
+    const { zip, made } = ownZip();
+    const changed = Buffer.from(zip);
+    changed.writeUInt8(changed.readUInt8(60) ^ 1, 60);
+    source.answers.set(ownZipPath, changed);
+    source.made = made;
+    await expect(get(ownZipPath)).rejects.toMatchObject({ code: "integrity" });
+    expect(await store.read({ kind: "zip", ...ownModule })).toBeUndefined();
+  });
+
+  test("a zip of our own writer that is too large for memory is verified", async () => {
+    const { zip, made } = ownZip();
+    source.answers.set(ownZipPath, zip);
+    source.made = made;
+    resolver = createResolver({ streamFromBytes: 10 });
+    const verify = vi.spyOn(verifier, "verify");
+    const answer = await resolve(ownZipPath);
+    expect(await buffer(answer.stream())).toEqual(Buffer.from(zip));
+    expect(verify).toHaveBeenCalledOnce();
   });
 
   test("a go.mod that today's parser refuses is kept if it names a module, as its hash stands in go.sum files", async () => {

@@ -1,5 +1,5 @@
 import { SluiceError } from "../../src/core/errors.ts";
-import type { FetchContext, Source, SourceResponse } from "../../src/core/ports.ts";
+import type { FetchContext, MadeZip, Source, SourceResponse } from "../../src/core/ports.ts";
 import { blobKey, type ModuleRequest } from "../../src/protocol/goproxy/index.ts";
 
 /** Text or bytes that the source has; an error that it fails with; a promise of either, for a source that thinks. */
@@ -13,6 +13,8 @@ export interface ScriptedSource extends Source {
   readonly asked: string[];
   /** How many were asked when a `not_found` is made up: 0 is a chain that ends at once. */
   links: number;
+  /** What it says of its zips. */
+  made: MadeZip | undefined;
 }
 
 export function createScriptedSource(answers: Readonly<Record<string, ScriptedAnswer>> = {}): ScriptedSource {
@@ -21,6 +23,7 @@ export function createScriptedSource(answers: Readonly<Record<string, ScriptedAn
     answers: new Map(Object.entries(answers)),
     asked: [],
     links: 1,
+    made: undefined,
     async fetch<T>(
       request: ModuleRequest,
       receive: (response: SourceResponse) => Promise<T>,
@@ -33,7 +36,7 @@ export function createScriptedSource(answers: Readonly<Record<string, ScriptedAn
         throw new SluiceError("not_found", `not found: ${key}`, { details: { asked: source.links } });
       if (answer instanceof Error) throw answer;
       const bytes = Buffer.from(answer);
-      return receive({ source: "scripted", size: bytes.length, body: chunksOf(bytes) });
+      return receive({ source: "scripted", size: bytes.length, made: source.made, body: chunksOf(bytes) });
     },
     close: async () => undefined,
   };

@@ -5,6 +5,7 @@ describe("folds together what go's EqualFold does", () => {
   test.each([
     ["HELLO.go", "hello.GO"],
     ["K", "\u212a"],
+    ["LICENSE/K", "license/\u212a"],
     ["ſ", "S"],
     ["ß", "ẞ"],
     ["Σσ", "ςΣ"],

@@ -4,4 +4,4 @@ export { maxZipBytes } from "./limits.ts";
 export type { ZipModule } from "./module-version.ts";
 export { randomAccess, type RandomAccess } from "./random-access.ts";
 export { readZip, type ModuleZip, type ZipEntry } from "./reader.ts";
-export { createZip } from "./writer.ts";
+export { createHashedZip, createZip, type HashedZip } from "./writer.ts";

@@ -5,7 +5,7 @@ import { ProtocolError } from "../error.ts";
 import type { SourceFile } from "./check-files.ts";
 import { hash1, hashZip } from "./hash.ts";
 import { readZip } from "./reader.ts";
-import { createZip } from "./writer.ts";
+import { createHashedZip, createZip } from "./writer.ts";
 
 function files(contents: Readonly<Record<string, string>>): SourceFile[] {
   return Object.entries(contents).map(([path, content]) => ({ path, content: Buffer.from(content) }));
@@ -167,10 +167,11 @@ describe("for any files", () => {
   test("what was written is what is read", () => {
     fc.assert(
       fc.property(sources, (given) => {
-        const zip = createZip(given, sampleModule);
+        const { zip, h1 } = createHashedZip(given, sampleModule);
         expect(filesOf(zip)).toEqual(Object.fromEntries(given.map((file) => [file.path, file.content.toString()])));
         const named = given.map((file) => ({ name: root + file.path, content: file.content }));
         expect(hashZip(strictAccess(zip), sampleModule)).toBe(hash1(named));
+        expect(h1).toBe(hash1(named));
         expect(createZip(given, sampleModule)).toEqual(zip);
       }),
     );

@@ -1,6 +1,8 @@
 import { crc32, deflateRawSync } from "node:zlib";
+import type { H1 } from "../brand.ts";
 import { ProtocolError } from "../error.ts";
 import { checkFiles, type CheckedFiles, type SourceFile } from "./check-files.ts";
+import { hash1 } from "./hash.ts";
 import { maxEntries, maxNameBytes, maxZipBytes } from "./limits.ts";
 import { zipPrefix, type ZipModule } from "./module-version.ts";
 import { shownName, zipTooLarge } from "./problem.ts";
@@ -10,6 +12,17 @@ const version20 = 20;
 const version45 = 45;
 const namedProblems = 3;
 
+/** A module zip with its dirhash, which is `hashZip` of it: made of the same contents before they were packed. */
+export interface HashedZip {
+  readonly zip: Uint8Array;
+  readonly h1: H1;
+}
+
+/** The zip alone of `createHashedZip`. */
+export function createZip(files: readonly SourceFile[], module: ZipModule): Uint8Array {
+  return createHashedZip(files, module).zip;
+}
+
 /**
  * Makes the module zip of a source tree (SPEC §5.3 to 5.5): its h1 is the one of the zip that go makes of the same tree. The
  * same files in the same order give the same bytes, as long as zlib is the same. Entries are deflated and have no times.
@@ -17,7 +30,7 @@ const namedProblems = 3;
  * Throws `malformed_path` or `malformed_version` for the module, `malformed_zip` for files that no module may have, and
  * `zip_too_large`; the message begins with `create zip: `, as go's.
  */
-export function createZip(files: readonly SourceFile[], module: ZipModule): Uint8Array {
+export function createHashedZip(files: readonly SourceFile[], module: ZipModule): HashedZip {
   const prefix = checkedPrefix(module);
   const checked = checkFiles(files);
   throwProblems(checked);
@@ -46,7 +59,8 @@ export function createZip(files: readonly SourceFile[], module: ZipModule): Uint
   if (totalBytes > maxZipBytes) {
     throw zipTooLarge(`create zip: module zip file is too large (${totalBytes} bytes; limit is ${maxZipBytes} bytes)`);
   }
-  return Buffer.concat([...parts, ...directory, end], totalBytes);
+  const h1 = hash1(checked.valid.map(({ path, content }) => ({ name: prefix + path, content })));
+  return { zip: Buffer.concat([...parts, ...directory, end], totalBytes), h1 };
 }
 
 function checkedPrefix(module: ZipModule): string {

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../../core/errors.ts";
+import type { MadeZip } from "../../core/ports.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
@@ -44,6 +45,7 @@ export interface ArchiveRequest {
 /** Whoever got it disposes of it. */
 export interface ArchivedZip {
   readonly size: number;
+  readonly made: MadeZip;
   /** Once. */
   bytes(): AsyncIterable<Uint8Array>;
   dispose(): Promise<void>;
@@ -118,8 +120,8 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     const [answer] = await threads.run({ packed, orders: [orderOf(request)] });
     closing.signal.throwIfAborted();
     if (answer?.kind !== "made" || answer.zip === undefined) throw failureOf(answer);
-    const { zip } = answer;
-    return { size: zip.length, bytes: () => once(zip), dispose: async () => undefined };
+    const { zip, made } = answer;
+    return { size: zip.length, made, bytes: () => once(zip), dispose: async () => undefined };
   }
 
   function startNext(): void {
@@ -157,6 +159,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
       if (answer?.kind === "made") {
         result.resolve({
           size: answer.size,
+          made: answer.made,
           bytes: () => createReadStream(target),
           dispose: () => rm(target, { force: true }),
         });

@@ -1,6 +1,6 @@
 import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { Events } from "../../core/events.ts";
-import type { Clock, FetchContext, Source, SourceResponse } from "../../core/ports.ts";
+import type { Clock, FetchContext, MadeZip, Source, SourceResponse } from "../../core/ports.ts";
 import { givenUp } from "../../net/given-up.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { blobKey, formatInfo, formatList, type ModuleInfo, type ModuleRequest } from "../../protocol/goproxy/index.ts";
@@ -42,6 +42,7 @@ const maxTries = 3;
 
 interface Body {
   readonly size: number;
+  readonly made?: MadeZip | undefined;
   readonly bytes: AsyncIterable<Uint8Array>;
   dispose?(): Promise<void>;
 }
@@ -83,7 +84,7 @@ export function createGitSource(options: GitSourceOptions): Source {
         firstByteMs = clock.now() - startedAt;
         try {
           const bytes = untilAborted(body.bytes, context.signal, name);
-          return await receive({ source: name, size: body.size, isDirect: true, body: bytes });
+          return await receive({ source: name, size: body.size, made: body.made, isDirect: true, body: bytes });
         } finally {
           await body.dispose?.();
         }
@@ -173,7 +174,7 @@ async function zipBody(request: Extract<ModuleRequest, { kind: "zip" }>, work: W
       if (error instanceof Refusal) throw new Refusal(`${modulePath}@${version}: ${error.message}`);
       throw error;
     });
-  return { size: zip.size, bytes: zip.bytes(), dispose: () => zip.dispose() };
+  return { size: zip.size, made: zip.made, bytes: zip.bytes(), dispose: () => zip.dispose() };
 }
 
 /** A version by its name: the commit it was first served from, else the one that its tag, or its own hash, says. */

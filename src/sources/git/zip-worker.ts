@@ -1,8 +1,10 @@
+import { hash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import type { MadeZip } from "../../core/ports.ts";
 import type { ModulePath, Version } from "../../protocol/brand.ts";
 import { ProtocolError } from "../../protocol/error.ts";
-import { createZip } from "../../protocol/zip/index.ts";
+import { createHashedZip } from "../../protocol/zip/index.ts";
 import { moduleFiles, unpackFiles } from "./module-files.ts";
 import type { PackedFiles } from "./module-tree.ts";
 import { readTar } from "./tar.ts";
@@ -21,7 +23,7 @@ export type ZipJob =
   | { readonly packed: PackedFiles; readonly orders: readonly [ZipOrder] };
 
 export type ZipAnswer =
-  | { readonly kind: "made"; readonly size: number; readonly zip?: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "made"; readonly size: number; readonly made: MadeZip; readonly zip?: Uint8Array<ArrayBuffer> }
   /** `refused`: no module zip can be made of the files, in go's words. `failed`: anything else. */
   | { readonly kind: "refused" | "failed"; readonly message: string; readonly code?: string | undefined };
 
@@ -41,9 +43,9 @@ function zipsOfArchive({ archive, orders }: Extract<ZipJob, { archive: string }>
     const files = [...readTar(readFileSync(archive))];
     return orders.map((order) =>
       answerOf(() => {
-        const zip = createZip(moduleFiles(files, order), order);
+        const { zip, h1 } = createHashedZip(moduleFiles(files, order), order);
         writeFileSync(order.target, zip);
-        return { kind: "made", size: zip.length };
+        return { kind: "made", size: zip.length, made: { h1, sha256: hash("sha256", zip, "hex") } };
       }),
     );
   } catch (error) {
@@ -53,9 +55,10 @@ function zipsOfArchive({ archive, orders }: Extract<ZipJob, { archive: string }>
 
 function zipOfFiles(packed: PackedFiles, order: ZipOrder): ZipAnswer {
   return answerOf(() => {
+    const { zip: made, h1 } = createHashedZip(unpackFiles(packed, order), order);
     // A copy of its own: a small one shares its buffer with others.
-    const zip = new Uint8Array(createZip(unpackFiles(packed, order), order));
-    return { kind: "made", size: zip.length, zip };
+    const zip = new Uint8Array(made);
+    return { kind: "made", size: zip.length, made: { h1, sha256: hash("sha256", zip, "hex") }, zip };
   });
 }
 
