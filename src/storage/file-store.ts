@@ -80,7 +80,9 @@ export class FileStore {
     const key = blobKey(request);
     // Facts before the file: another process writes the file first, so facts without a file are of one that was lost.
     const known = await this.#options.facts.find(key);
-    const standing = this.#options.hot.file(key) ?? (await this.#readStored(request, key));
+    // Where nothing is known, creating it tells whether a file stands; only a mark must not be put on one.
+    const mayCreate = known === undefined && facts.unverified === undefined;
+    const standing = this.#options.hot.file(key) ?? (mayCreate ? undefined : await this.#readStored(request, key));
     if (standing !== undefined) return standing;
     if (known !== undefined) this.#options.facts.refuseChange(known, facts);
     const bytes = "bytes" in content ? await checkedCopy(key, content.bytes, facts) : undefined;

@@ -33,8 +33,36 @@ export async function placeInFolder(target: string, place: () => Promise<void> |
   return folders;
 }
 
-/** Makes new names in the folder survive a power failure, where the file system lets a folder be synced at all. */
-export async function syncFolder(folder: string): Promise<void> {
+interface SyncTurn {
+  readonly running: Promise<void>;
+  next: Promise<void> | undefined;
+}
+
+/** Makes new names in folders survive a power failure. Of all who ask while a folder is synced, the next sync is one for all. */
+export class FolderSyncs {
+  readonly #turns = new Map<string, SyncTurn>();
+
+  /** Covers what was in the folder when it was called: a sync that began before may have missed it. */
+  sync(folder: string): Promise<void> {
+    const turn = this.#turns.get(folder);
+    if (turn === undefined) return this.#start(folder);
+    const start = (): Promise<void> => this.#start(folder);
+    return (turn.next ??= turn.running.then(start, start));
+  }
+
+  #start(folder: string): Promise<void> {
+    const turn: SyncTurn = { running: syncFolder(folder), next: undefined };
+    this.#turns.set(folder, turn);
+    const end = (): void => {
+      if (turn.next === undefined) this.#turns.delete(folder);
+    };
+    turn.running.then(end, end);
+    return turn.running;
+  }
+}
+
+/** Where the file system lets a folder be synced at all. */
+async function syncFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, "r");
     try {

@@ -18,6 +18,8 @@ const defaultLimits: QuarantineLimits = { maxFiles: 100, maxBytes: 1024 * 1024 *
 export class Quarantine {
   readonly folder: string;
   readonly #limits: QuarantineLimits;
+  /** Names tell the order, so no two have the same time. */
+  #lastMs = 0;
 
   constructor(folder: string, limits: QuarantineLimits = defaultLimits) {
     this.folder = folder;
@@ -26,7 +28,8 @@ export class Quarantine {
 
   /** Moves the file here, from the same file system. */
   async take(file: string, key: BlobKey): Promise<void> {
-    const time = new Date().toISOString().replaceAll(":", "-");
+    this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
+    const time = new Date(this.#lastMs).toISOString().replaceAll(":", "-");
     const target = path.join(this.folder, `${time}-${randomBytes(3).toString("hex")}`, key);
     await makeFolder(path.dirname(target));
     await rename(file, target);

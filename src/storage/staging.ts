@@ -28,6 +28,11 @@ export class Staging {
     } catch (error) {
       throw storageError("create the folder", this.folder, error);
     }
+    return this.newName();
+  }
+
+  /** The same, but the folder may be missing. */
+  newName(): string {
     return path.join(this.folder, `${this.#owner}~${++this.#count}.part`);
   }
 

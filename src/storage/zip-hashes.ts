@@ -22,10 +22,7 @@ export class ZipHashes {
 
   /** The zip stands whether this works or not, so a failure is only told. */
   async write(zipKey: BlobKey, h1: H1): Promise<void> {
-    await attempt(this.#events, this.#blobs.name, async () => {
-      const found = await this.#read(zipHashKey(zipKey));
-      if (found?.trim() !== h1) await this.#blobs.replace(zipHashKey(zipKey), Buffer.from(h1));
-    });
+    await attempt(this.#events, this.#blobs.name, () => this.#blobs.replace(zipHashKey(zipKey), Buffer.from(h1)));
   }
 
   /** Compares a zip that has no facts with its `.ziphash`. A missing or cut one is written anew; another hash is a `BrokenFile`. */

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openFilesIn } from "../../../test/support/open-files.ts";
 import { type BlobStoreUnderTest, blobStoreSuite, keysOf, readKey } from "../../../test/suites/blob-store.ts";
 import { createDiskBlobStore, type DiskBlobStoreOptions } from "./disk.ts";
@@ -169,6 +169,23 @@ describe("disk", () => {
         path.basename(name),
       );
       expect(names.filter((name) => /^[123]$/.test(name)).toSorted()).toEqual(["2", "3"]);
+    });
+
+    it("knows the order of those that were set aside within a millisecond", async () => {
+      vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 0, 2) });
+      try {
+        const quarantineLimits = { maxFiles: 1, maxBytes: 1000 };
+        const store = await createDiskBlobStore({ ...foldersIn(folder), quarantineLimits });
+        for (let key = 1; key <= 10; key++) {
+          await store.create(String(key), { bytes: Buffer.alloc(10) });
+          await store.setAside(String(key));
+        }
+      } finally {
+        vi.useRealTimers();
+      }
+      const [item = "", ...others] = await readdir(path.join(folder, "quarantine"));
+      expect(others).toEqual([]);
+      expect(await readdir(path.join(folder, "quarantine", item))).toEqual(["10"]);
     });
 
     it("keeps one that is larger than its limit", async () => {

@@ -6,7 +6,7 @@ import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore } from "../../core
 import { Quarantine, type QuarantineLimits } from "../quarantine.ts";
 import { Staging } from "../staging.ts";
 import { errorCode, isMissing, storageError } from "../storage-error.ts";
-import { makeFolder, placeInFolder, readFolder, syncFolder } from "../folders.ts";
+import { FolderSyncs, makeFolder, placeInFolder, readFolder } from "../folders.ts";
 import { openDiskBlob, revisionOf } from "./disk-blob.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 
@@ -75,6 +75,7 @@ class DiskStore implements DiskBlobStore {
   readonly #staging: Staging;
   readonly #quarantine: Quarantine;
   readonly #durable: boolean;
+  readonly #folderSyncs = new FolderSyncs();
   #hardLinks: boolean;
 
   constructor(options: DiskBlobStoreOptions, staging: Staging, quarantine: Quarantine) {
@@ -123,17 +124,25 @@ class DiskStore implements DiskBlobStore {
 
   async create(key: BlobKey, content: BlobContent): Promise<"created" | "exists"> {
     const target = this.#fileOf(key);
-    if ((await this.stat(key)) !== undefined) return "exists";
+    // A large file is not flushed for nothing. Of others it is told by the link that fails.
+    if ("file" in content && (await this.stat(key)) !== undefined) return "exists";
     let staged: string | undefined;
     try {
-      staged = await this.#stage(content);
-      const outcome = await this.#publish(staged, target);
-      if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
-      return outcome;
+      staged = await this.#stage(content).catch(async (error: unknown) => {
+        // What stands needs no space on a disk that is full.
+        if ((await this.stat(key)) === undefined) throw error;
+        return undefined;
+      });
+      if (staged === undefined) return "exists";
+      const folders = await this.#publish(staged, target);
+      if (folders === "exists") return "exists";
+      await Promise.all(this.#synced(folders));
+      if ("file" in content) await removeFile(content.file);
+      return "created";
     } catch (error) {
       throw storageError("write", target, error);
     } finally {
-      if (staged !== undefined && !("file" in content && staged === content.file)) await rm(staged, { force: true });
+      if (staged !== undefined && !("file" in content && staged === content.file)) await removeFile(staged);
     }
   }
 
@@ -153,7 +162,7 @@ class DiskStore implements DiskBlobStore {
     const file = this.#fileOf(key);
     try {
       await unlink(file);
-      if (this.#durable) await syncFolder(path.dirname(file));
+      await Promise.all(this.#synced([path.dirname(file)]));
       return true;
     } catch (error) {
       // On a read-only file system, or where a folder stands, this is not told by the error.
@@ -216,6 +225,10 @@ class DiskStore implements DiskBlobStore {
     return path.join(this.#root, key);
   }
 
+  #synced(folders: readonly string[]): Promise<void>[] {
+    return this.#durable ? folders.map((folder) => this.#folderSyncs.sync(folder)) : [];
+  }
+
   /** A complete file, on the disk surface where that is wanted, that `#publish` can give its final name. */
   async #stage(content: BlobContent): Promise<string> {
     if ("file" in content) {
@@ -230,24 +243,22 @@ class DiskStore implements DiskBlobStore {
       }
       return staged;
     }
-    const staged = await this.#staging.newFile();
+    const staged = this.#staging.newName();
     try {
-      await writeNew(staged, content.bytes, this.#durable);
+      await placeInFolder(staged, () => writeNew(staged, content.bytes, this.#durable));
       return staged;
     } catch (error) {
-      await rm(staged, { force: true });
+      await removeFile(staged);
       throw error;
     }
   }
 
-  async #publish(staged: string, target: string): Promise<"created" | "exists"> {
+  /** Answers the folders that got a new entry. The staged file may keep its own name. */
+  async #publish(staged: string, target: string): Promise<readonly string[] | "exists"> {
     try {
-      const folders = await placeInFolder(target, () =>
+      return await placeInFolder(target, () =>
         this.#hardLinks ? link(staged, target) : renameUnlessExists(staged, target),
       );
-      if (this.#hardLinks) await unlink(staged);
-      if (this.#durable) for (const folder of folders) await syncFolder(folder);
-      return "created";
     } catch (error) {
       if (errorCode(error) === "EEXIST") return "exists";
       if (!this.#hardLinks || !noHardLinks.has(errorCode(error))) throw error;
@@ -306,6 +317,15 @@ async function writeNew(file: string, bytes: Uint8Array, durable: boolean): Prom
     if (durable) await handle.datasync();
   } finally {
     await handle.close();
+  }
+}
+
+/** With one system call, where `rm` looks first. */
+async function removeFile(file: string): Promise<void> {
+  try {
+    await unlink(file);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
   }
 }
 
