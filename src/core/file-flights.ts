@@ -22,7 +22,14 @@ import type {
   ZipVerifier,
 } from "./ports.ts";
 import { Resumption } from "./resumption.ts";
-import { type GoModRequest, type InfoRequest, receiveGoMod, receiveInfo, sha256Of, type SmallFile } from "./small-files.ts";
+import {
+  type GoModRequest,
+  type InfoRequest,
+  receiveGoMod,
+  receiveInfo,
+  sha256Of,
+  type SmallFile,
+} from "./small-files.ts";
 import { MemoryBudget, Spool } from "./spool.ts";
 
 type ZipRequest = Extract<FileRequest, { readonly kind: "zip" }>;
