@@ -88,7 +88,7 @@ describe("a data folder", () => {
     await fill();
     await loseLedger(path.join(dataDir, "ledger.db"));
     const store = await openFolder();
-    await vi.waitFor(() => expect(knownKeys()).toEqual(keys.toSorted()));
+    await vi.waitFor(() => expect(knownKeys()).toEqual(keys.toSorted()), { timeout: 20_000 });
     expect(await store.read(requestFor(zipKey))).toMatchObject({ source: "adopted", bytes: contentOf(zipKey) });
     expect(await store.readRecord(requestFor(listKey))).toMatchObject({ source: "adopted", checkedAt: 0 });
     await store.close();
