@@ -1,11 +1,12 @@
 import cluster from "node:cluster";
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, createChild } from "../cluster/child.ts";
 import type { ConfigSnapshot, ProcessMetrics, ProcessNews } from "../cluster/control.ts";
+import { endHandoffsWith } from "../cluster/handoffs.ts";
 import { Keeper, type StopLimits } from "../cluster/keeper.ts";
 import { Losses } from "../cluster/losses.ts";
 import { publicUrl } from "../compose-server.ts";
@@ -198,7 +199,7 @@ class Primary implements Workers {
   }
 
   #fork(role: "engine" | "front"): Child {
-    const process = role === "engine" ? fork(childScript, [], { serialization: "json" }) : cluster.fork().process;
+    const process = role === "engine" ? fork(childScript, [], { serialization: "json" }) : forkFront();
     const child = createChild(process);
     const messages = this.#hub.join(`${role} ${child.pid}`);
     const channel = createProcessMessages(process, { name: `${role} ${child.pid}`, events: this.#events });
@@ -223,6 +224,12 @@ class Primary implements Workers {
     const own = (await this.#metrics.registry.getMetricsAsJSON()).map((one) => ({ ...one }));
     engine.send({ sluice: "other_metrics", id, all: [own, ...all] });
   }
+}
+
+function forkFront(): ChildProcess {
+  const worker = cluster.fork();
+  endHandoffsWith(worker);
+  return worker.process;
 }
 
 function metricsOf(child: Child, id: number): Promise<ProcessMetrics> {

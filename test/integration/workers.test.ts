@@ -198,9 +198,15 @@ async function endedIncidents(): Promise<EndedIncident[]> {
 /** The loss of that process was an incident, from when the primary noticed it until the next one answered. */
 async function healedLoss(pid: number): Promise<EndedIncident | undefined> {
   await sluice.saw(new RegExp(`"event":"incident_ended".*"rule":"process-lost".*"seen":"process ${pid}: SIGKILL"`));
-  const audit = (await readFile(join(sluice.dataDir, "audit.log"), "utf8")).trim().split("\n");
-  const records = audit.filter((line) => line.includes(`process ${pid}: SIGKILL`));
-  expect(records.map((line) => /"event":"(\w+)"/.exec(line)?.[1])).toStrictEqual(["incident_opened", "incident_ended"]);
+  // It is written behind what it tells of.
+  await vi.waitFor(async () => {
+    const audit = (await readFile(join(sluice.dataDir, "audit.log"), "utf8")).trim().split("\n");
+    const records = audit.filter((line) => line.includes(`process ${pid}: SIGKILL`));
+    expect(records.map((line) => /"event":"(\w+)"/.exec(line)?.[1])).toStrictEqual([
+      "incident_opened",
+      "incident_ended",
+    ]);
+  }, patience);
   const metrics = (await ask(sluice.url, "/metrics")).body.toString();
   expect(metrics).toMatch(/^sluice_incidents_open\{rule="process-lost"\} 0$/m);
   expect(metrics).toMatch(/^sluice_recovery_seconds_count\{rule="process-lost"\} [1-9]/m);
@@ -276,6 +282,19 @@ describe("processes that end", () => {
     const { status, body } = await ask(sluice.url, "/example.com/unheard/@v/v1.0.0.info");
     expect([status, body.toString()]).toStrictEqual([503, expect.stringContaining("this Sluice is offline")]);
     expect(upstream.requests).toStrictEqual([]);
+  });
+
+  test("a connection that a front was given and never took ends with that front", async () => {
+    const [front] = processes("front");
+    if (front === undefined) throw new Error("there is no front");
+    process.kill(front.pid, "SIGSTOP");
+    // It is given one of two, and stands still before it takes it.
+    const answers = [1, 2].map(() => ask(sluice.url, "/healthz"));
+    expect((await Promise.race(answers)).status).toBe(200);
+    process.kill(front.pid, "SIGKILL");
+    const outcomes = await Promise.allSettled(answers);
+    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1);
+    await healedLoss(front.pid);
   });
 
   test("a front that is killed is replaced", async () => {
