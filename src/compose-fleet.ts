@@ -27,7 +27,7 @@ export interface Fleet {
 
 interface FleetParts {
   readonly events: Events;
-  readonly network: Network;
+  readonly network: Pick<Network, "trust" | "faults">;
   /** Processes of this node, which hear what other nodes say, and are heard by them. */
   readonly processes?: Messages | undefined;
 }
@@ -65,6 +65,31 @@ export async function composeFleet(config: Config, { events, network, processes 
       await link.close();
     },
   };
+}
+
+/** The fleet of a node's first service: begun before the store is open, so that what hangs is waited for side by side. */
+export class FirstFleet {
+  readonly #config: Config;
+  #begun: Promise<Fleet> | undefined;
+
+  constructor(config: Config, parts: FleetParts) {
+    this.#config = config;
+    this.#begun = composeFleet(config, parts);
+    this.#begun.catch(() => undefined);
+  }
+
+  /** Whoever takes it closes it. Undefined: it was taken, or is of another configuration. */
+  take(config: Config): Promise<Fleet> | undefined {
+    if (config !== this.#config) return undefined;
+    const begun = this.#begun;
+    this.#begun = undefined;
+    return begun;
+  }
+
+  async close(): Promise<void> {
+    const fleet = await this.take(this.#config)?.catch(() => undefined);
+    await fleet?.close();
+  }
 }
 
 /** Obeys what others say of stored answers; what their operators want is another part's. Answers how to end it. */

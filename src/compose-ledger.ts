@@ -20,33 +20,39 @@ import { isCorrupt } from "./storage/sqlite/database-error.ts";
 export interface NodeDatabase {
   /** Closed with the ledger. */
   readonly database: PostgresDatabase;
+  /**
+   * Resolves when it was asked for the first time, whether it answered or not. Fails with `storage_failed` where somebody has to
+   * change something, such as for a wrong password. Need not be handled.
+   */
+  readonly opened: Promise<void>;
+  /** Waits for `opened`, and fails as that does. */
   readonly shareLedger: NonNullable<DataFolderOptions["shareLedger"]>;
   readonly health: HealthOf;
 }
 
-/**
- * A database that cannot be reached is gone on without. Fails with `storage_failed` where somebody has to change something, such
- * as for a wrong password.
- */
-export async function composeDatabase(
+/** Begins to connect. A database that cannot be reached is gone on without. */
+export function composeDatabase(
   settings: SharedDatabase,
   {
     dataDir,
     events,
     faults,
   }: Pick<Config["store"], "dataDir"> & { readonly events: Events; readonly faults?: FaultBoard | undefined },
-): Promise<NodeDatabase> {
+): NodeDatabase {
   const common = { clock: systemClock, events };
   const { ca, timeoutMs } = settings;
   const { certificates } = loadTrust({ env: process.env });
   const authorities = ca === undefined ? certificates : [...certificates, ca];
   const refusal = faults && (() => faults.refusal("database-down"));
   const database = new PostgresDatabase({ ...settings, authorities, refusal, ...common });
-  await database.open();
+  const opened = database.open();
+  opened.catch(() => undefined);
   let ledger: TieredLedger | undefined;
   return {
     database,
+    opened,
     async shareLedger(local, onConflict) {
+      await opened;
       const shared = new PostgresLedger({ database, ...common });
       const queue = await openQueue(dataDir, events);
       return (ledger = await openTieredLedger({ local, shared, database, queue, timeoutMs, onConflict, ...common }));

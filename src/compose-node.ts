@@ -8,6 +8,7 @@ import { OfflineSwitch } from "./core/offline.ts";
 import type { Events } from "./core/events.ts";
 import type { ZipVerifier } from "./core/ports.ts";
 import { createProcessMessages } from "./fleet/process-messages.ts";
+import { loadTrust } from "./net/trust.ts";
 import { createEvents } from "./ops/events.ts";
 import { createLog, type Log } from "./ops/log.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
@@ -16,6 +17,7 @@ import type { OpenedStore } from "./storage/data-folder.ts";
 import type { PostgresDatabase } from "./storage/postgres/database.ts";
 import { createZipVerifier } from "./storage/zip-verifier.ts";
 import type { EnginePlace } from "./compose-engine.ts";
+import { FirstFleet } from "./compose-fleet.ts";
 import { GitSeat } from "./compose-git-seat.ts";
 import { composeDrills, type Drills } from "./compose-drill.ts";
 import { composeHealing, type Healing } from "./compose-healing.ts";
@@ -40,6 +42,7 @@ export interface Node {
   readonly offline: OfflineSwitch;
   /** To other processes of this Sluice. */
   readonly messages: Messages | undefined;
+  readonly firstFleet: FirstFleet;
   readonly engine: EnginePlace | undefined;
   /** For answers that are given again from memory. */
   readonly hotBytes: number;
@@ -99,6 +102,10 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
   const hotBytes = engine === undefined ? Math.floor(memoryBytes * hotShare) : 0;
   const verifier = createZipVerifier(config.fetch.verifyWorkers > 0 ? { workers: config.fetch.verifyWorkers } : {});
   const faults = config.drill.enabled ? new FaultBoard() : undefined;
+  const messages = engine && createProcessMessages(process, { name: "fronts", events });
+  const network = { trust: loadTrust({ env: process.env }), faults };
+  // What each of them waits for, when others hang, is waited for side by side.
+  const firstFleet = new FirstFleet(config, { events, network, processes: messages });
   const shared = await openDatabase(config, { events, faults });
   const store = await composeStore(config, {
     names: { log, version, instanceId, faults },
@@ -109,6 +116,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     database: shared?.database,
   }).catch(async (error: unknown) => {
     await shared?.database.close();
+    await firstFleet.close();
     throw error;
   });
   verifier.prepare();
@@ -130,7 +138,8 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     verifier,
     git,
     offline,
-    messages: engine && createProcessMessages(process, { name: "fronts", events }),
+    messages,
+    firstFleet,
     engine,
     hotBytes,
     upkeep,
@@ -141,6 +150,7 @@ export async function openNode(config: Config, about: NodeAbout): Promise<Node> 
     health,
     state: { isDraining: false, url: "" },
     async close() {
+      await firstFleet.close();
       await drills.close();
       await healing.close();
       await audit.close();

@@ -48,7 +48,8 @@ export async function composeService(config: Config, node: Node): Promise<Servic
   const network = composeNetwork(node);
   const { load, close: closeLoad } = composeLoad(config, { events, fetching: () => resolver.fetching });
   opened.defer(closeLoad);
-  const fleet = await composeFleet(config, { events, network, processes: node.messages });
+  const fleet = await (node.firstFleet.take(config) ??
+    composeFleet(config, { events, network, processes: node.messages }));
   opened.defer(() => fleet.close());
   let git: GitPlace | undefined;
   const { source, health } = composeSources(config, {

@@ -200,7 +200,8 @@ export async function withBucket<T>(
   const { sharedBucket, sharedDatabase, store } = config;
   const shared =
     sharedDatabase &&
-    (await (await import("./compose-ledger.ts")).composeDatabase(sharedDatabase, { dataDir: store.dataDir, events }));
+    (await import("./compose-ledger.ts")).composeDatabase(sharedDatabase, { dataDir: store.dataDir, events });
+  await shared?.opened;
   const blobs = createS3BlobStore({
     ...toOptions({ kind: "bucket", ...sharedBucket }, config),
     ...deciderOf(config, shared?.database),

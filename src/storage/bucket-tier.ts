@@ -21,6 +21,8 @@ export interface BucketTierOptions {
   readonly dataDir: string;
   readonly disk: DiskBlobStore;
   readonly bucket: S3BlobStore;
+  /** What `prepareBucket` began. */
+  readonly prepared: Promise<void>;
   /** Tells this bucket from others, with what leads to it. Never shown. */
   readonly bucketId: string;
   readonly ledger: Ledger;
@@ -59,6 +61,13 @@ const redirectPatienceMs = 1_000;
 /** An outbox whose entries wait longer than this is a part that is not well. */
 const lateAfterMs = 10 * 60_000;
 
+/** Finds out whether the bucket can be used, with as much patience as the start has. Begun first, so that other waits are beside it. */
+export function prepareBucket(bucket: S3BlobStore, clock: Clock): Promise<void> {
+  const prepared = withPatience(bucket.prepare(), { clock, ms: preparePatienceMs });
+  prepared.catch(() => undefined);
+  return prepared;
+}
+
 /**
  * Puts a disk in front of a bucket. One that is down does not keep Sluice from starting; one that refuses does (`storage_failed`),
  * unless this folder has got on with it before: then it is no mistake in the configuration, and what is on the disk is served.
@@ -69,7 +78,7 @@ export async function openBucketTier(options: BucketTierOptions): Promise<Bucket
   const since = unsureSince(outbox, bucketId);
   const guard = new BucketGuard({ name: bucket.name, probe: () => firstOf(bucket), clock, events });
   try {
-    await withPatience(bucket.prepare(), { clock, ms: preparePatienceMs });
+    await options.prepared;
     outbox.markWorked(bucketId);
     events.emit({ type: "bucket_state", bucket: bucket.name, state: "ok" });
   } catch (error) {

@@ -6,7 +6,7 @@ import type { BlobKey, BlobStore, Clock, FileFacts, Ledger, ModuleStore, ZipVeri
 import { createDiskBlobStore, type DiskBlobStore } from "./blob/disk.ts";
 import type { S3BlobStore } from "./blob/s3.ts";
 import { withReserve } from "./blob/reserving-disk.ts";
-import { type BucketTier, type BucketTierOptions, openBucketTier } from "./bucket-tier.ts";
+import { type BucketTier, type BucketTierOptions, openBucketTier, prepareBucket } from "./bucket-tier.ts";
 import { DiskReserve } from "./disk-reserve.ts";
 import { isOnFullDisk } from "./full-disk.ts";
 import { requestOf } from "./layout.ts";
@@ -63,10 +63,17 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   });
   const reserve = new DiskReserve({ folder: dataDir, bytes: reserveBytes, clock, events });
   const disk = withReserve(wrapDisk(own), reserve);
+  const prepared = bucket && prepareBucket(bucket.store, clock);
   const { ledger: local, isNew } = await openLedger(options);
   const opened = Promise.withResolvers<(ours: FileFacts) => Promise<void>>();
-  const ledger = (await options.shareLedger?.(local, async (ours) => (await opened.promise)(ours))) ?? local;
-  const tier = bucket && (await openTier(bucket, { dataDir, disk, reserve, ledger, clock, events }));
+  const concede = async (ours: FileFacts): Promise<void> => (await opened.promise)(ours);
+  const shared = options.shareLedger?.(local, concede).catch(async (error: unknown) => {
+    await Promise.all([local.close(), disk.close(), bucket?.store.close()]);
+    throw error;
+  });
+  const ledger = (await shared) ?? local;
+  const tier =
+    bucket && prepared && (await openTier(bucket, { dataDir, disk, reserve, prepared, ledger, clock, events }));
   const closing = new AbortController();
   const store = createModuleStore({
     ...options,
