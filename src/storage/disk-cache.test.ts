@@ -39,6 +39,20 @@ it("does not know whether a bucket has what it could not be asked for, whatever 
   await blobs.close();
 });
 
+it("does not know of which versions a bucket has files that it could not be asked for", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const bucket: BlobStore = await bucketFolder(folder);
+  const { blobs } = await openDiskCache({ folder, events: recordEvents(), clock: systemClock }, bucket);
+  const list = vi.spyOn(bucket, "list").mockImplementation(() => failingList());
+  expect(await Array.fromAsync(blobs.list("example.com/a/@v"))).toEqual([]);
+  expect([blobs.isInDoubt("example.com/a/@v/list"), blobs.isInDoubt("example.com/b/@v/list")]).toEqual([true, false]);
+  list.mockRestore();
+  expect(await Array.fromAsync(blobs.list("example.com/a/@v"))).toEqual([]);
+  expect(blobs.isInDoubt("example.com/a/@v/list")).toBe(false);
+  await blobs.close();
+});
+
 it("lists what is on the disk while the bucket cannot be asked", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -43,7 +43,10 @@ const maxRememberedLists = 1_000;
 const maxInDoubt = 100_000;
 
 export interface DiskCacheStore extends BlobStore, SharedStore {
-  /** Its `get` found nothing last time, and the bucket could not be asked: another node may have put it there. */
+  /**
+   * Its `get` found nothing last time, and the bucket could not be asked: another node may have put it there. Of a list of versions
+   * also when the bucket could not say last time which versions it has.
+   */
   isInDoubt(key: BlobKey): boolean;
 }
 
@@ -320,6 +323,10 @@ class DiskCache implements DiskCacheStore {
     const remembered = this.#lists.get(prefix);
     if (remembered !== undefined) return remembered;
     const keys = await this.#ask(() => Array.fromAsync(bucket.list(prefix)));
+    // What is known of versions is what a list of them may say.
+    const listKey = `${prefix}/list`;
+    if (keys === undefined) this.#inDoubt.set(listKey, true);
+    else this.#inDoubt.delete(listKey);
     if (keys !== undefined) this.#lists.set(prefix, keys);
     return keys ?? [];
   }

@@ -414,7 +414,7 @@ describe("while a part of the store is out of reach", () => {
     expect((await failureOf(get(list))).code).toBe("not_found");
   });
 
-  test.each([mod, latest, branch])("who wants %s as it is stored is not told that it is not", async (path) => {
+  test.each([mod, list, latest, branch])("who wants %s as it is stored is not told that it is not", async (path) => {
     expect((await failureOf(resolve(path, { cachedOnly: true }))).code).toBe("storage_failed");
     isInDoubt = false;
     expect((await failureOf(resolve(path, { cachedOnly: true }))).code).toBe("not_cached");
