@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, createChild } from "../cluster/child.ts";
 import type { ConfigSnapshot, ProcessMetrics, ProcessNews } from "../cluster/control.ts";
-import { endHandoffsWith } from "../cluster/handoffs.ts";
+import { giveBackHandoffs } from "../cluster/handoffs.ts";
 import { Keeper, type StopLimits } from "../cluster/keeper.ts";
 import { Losses } from "../cluster/losses.ts";
 import { publicUrl } from "../compose-server.ts";
@@ -199,7 +199,7 @@ class Primary implements Workers {
   }
 
   #fork(role: "engine" | "front"): Child {
-    const process = role === "engine" ? fork(childScript, [], { serialization: "json" }) : forkFront();
+    const process = role === "engine" ? fork(childScript, [], { serialization: "json" }) : this.#forkFront();
     const child = createChild(process);
     const messages = this.#hub.join(`${role} ${child.pid}`);
     const channel = createProcessMessages(process, { name: `${role} ${child.pid}`, events: this.#events });
@@ -218,18 +218,19 @@ class Primary implements Workers {
     return child;
   }
 
+  #forkFront(): ChildProcess {
+    const worker = cluster.fork();
+    const { pid } = worker.process;
+    giveBackHandoffs(worker, () => this.#fronts.some(({ current }) => current !== undefined && current.pid !== pid));
+    return worker.process;
+  }
+
   async #collectMetrics(engine: Child, id: number): Promise<void> {
     const fronts = this.#fronts.flatMap(({ current }) => (current === undefined ? [] : [current]));
     const all = await Promise.all(fronts.map((front) => metricsOf(front, id)));
     const own = (await this.#metrics.registry.getMetricsAsJSON()).map((one) => ({ ...one }));
     engine.send({ sluice: "other_metrics", id, all: [own, ...all] });
   }
-}
-
-function forkFront(): ChildProcess {
-  const worker = cluster.fork();
-  endHandoffsWith(worker);
-  return worker.process;
 }
 
 function metricsOf(child: Child, id: number): Promise<ProcessMetrics> {

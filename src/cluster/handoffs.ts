@@ -10,10 +10,11 @@ interface Handle {
 }
 
 /**
- * Ends connections that are on their way to a worker which ends. node:cluster keeps them until the worker has said that it takes
- * them: from one that was killed that never comes, and the client would get neither an answer nor an end.
+ * Gives connections that are on their way to a worker which ends to another one, or ends them where `hasOthers` says that there is
+ * none. node:cluster keeps them until the worker has said that it takes them: from one that was killed that never comes, and the
+ * client would get neither an answer nor an end.
  */
-export function endHandoffsWith({ process: worker }: Pick<Worker, "process">): void {
+export function giveBackHandoffs({ process: worker }: Pick<Worker, "process">, hasOthers: () => boolean): void {
   const underWay = new Map<number, Handle>();
   const send = worker.send.bind(worker);
   worker.send = (message: unknown, ...rest: unknown[]): boolean => {
@@ -26,9 +27,19 @@ export function endHandoffsWith({ process: worker }: Pick<Worker, "process">): v
     const answered = answeredSchema.safeParse(message);
     if (answered.success) underWay.delete(answered.data.ack);
   });
-  worker.once("exit", () => {
-    for (const handle of underWay.values()) handle.close();
+  const giveBack = (): void => {
+    const left = [...underWay];
     underWay.clear();
+    for (const [seq, handle] of left) {
+      // What a worker says that does not want it.
+      if (hasOthers()) worker.emit("internalMessage", { cmd: "NODE_CLUSTER", ack: seq, accepted: false });
+      else handle.close();
+    }
+  };
+  // By then node:cluster gives it nothing more.
+  worker.once("exit", () => {
+    if (worker.connected) worker.once("disconnect", giveBack);
+    else giveBack();
   });
 }
 

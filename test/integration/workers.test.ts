@@ -8,6 +8,7 @@ import { z } from "zod";
 import type { EndedIncident } from "../../src/core/incident.ts";
 import { fixtureFiles } from "../support/fixture-modules.ts";
 import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-upstream.ts";
+import { closedPort } from "../support/loopback.ts";
 import { type ChildProcessFacts, childrenOf, isAlive } from "../support/processes.ts";
 import { ask, type RawAnswer } from "../support/raw-http.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
@@ -51,6 +52,10 @@ function engine(): number {
   const [found] = processes("engine");
   if (found === undefined) throw new Error("there is no engine");
   return found.pid;
+}
+
+function openHandles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 /** Of Sluices that have `folder` for temporary files. */
@@ -284,17 +289,32 @@ describe("processes that end", () => {
     expect(upstream.requests).toStrictEqual([]);
   });
 
-  test("a connection that a front was given and never took ends with that front", async () => {
-    const [front] = processes("front");
-    if (front === undefined) throw new Error("there is no front");
-    process.kill(front.pid, "SIGSTOP");
-    // It is given one of two, and stands still before it takes it.
-    const answers = [1, 2].map(() => ask(sluice.url, "/healthz"));
-    expect((await Promise.race(answers)).status).toBe(200);
-    process.kill(front.pid, "SIGKILL");
-    const outcomes = await Promise.allSettled(answers);
-    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1);
-    await healedLoss(front.pid);
+  test("a connection that was given to a front which stands still is answered when that one is killed", async () => {
+    const [killed = 0] = processes("front").map(({ pid }) => pid);
+    process.kill(killed, "SIGSTOP");
+    const asking = Array.from({ length: 6 }, () => ask(sluice.url, "/healthz"));
+    // One of them waits in the front that stands still; the others are answered by the other one.
+    await Promise.any(asking);
+    process.kill(killed, "SIGKILL");
+    expect((await Promise.all(asking)).map(({ status }) => status)).toStrictEqual(asking.map(() => 200));
+    await healedLoss(killed);
+  });
+
+  test("no connection is left open without anybody who answers when all fronts are killed", async () => {
+    const listen = `127.0.0.1:${await closedPort()}`;
+    const other = await startSluiceProcess({ upstream: "off", args: ["--workers", "2", "--listen", listen] });
+    onTestFinished(async () => void (await other.stop()));
+    const fronts = childrenOf(other.pid).filter(({ title }) => title === "sluice front");
+    expect(fronts).toHaveLength(2);
+    for (const { pid } of fronts) process.kill(pid, "SIGSTOP");
+    const held = openHandles(other.pid);
+    const asking = Array.from({ length: 4 }, () => ask(other.url, "/healthz"));
+    // Two are handed to the fronts, and two wait, all of them in the primary's hands.
+    await vi.waitUntil(() => openHandles(other.pid) >= held + asking.length, patience);
+    for (const { pid } of fronts) process.kill(pid, "SIGKILL");
+    // Answered by the next ones, or broken off so that the client asks again.
+    expect(await Promise.allSettled(asking)).toHaveLength(asking.length);
+    await vi.waitFor(async () => expect((await ask(other.url, "/healthz")).status).toBe(200), patience);
   });
 
   test("a front that is killed is replaced", async () => {
