@@ -2,6 +2,7 @@ import type { Serializable } from "node:child_process";
 import { z } from "zod";
 import type { FleetMessage, Messages } from "../core/fleet.ts";
 import type { Events } from "../core/events.ts";
+import { OwedMessages } from "./owed-messages.ts";
 import { splitMessage, tryParseMessage } from "./message-format.ts";
 
 /** One end of the pipe between a process and its child: `process`, a `ChildProcess`, or the `process` of a cluster's worker. */
@@ -15,7 +16,7 @@ export interface ProcessChannel {
 /** Other things go through the same pipe. */
 const envelopeSchema = z.object({ sluiceFleet: z.unknown() });
 
-/** Messages that a stopped process has not taken yet. More would fill the memory of this one. */
+/** Messages that a stopped process has not taken yet. More would fill the memory of this one, so the rest is owed or dropped. */
 const maxUnderWay = 1000;
 
 /** Messages between a process and one child of it; the same at both ends. */
@@ -39,13 +40,22 @@ export function createProcessMessages(
   };
   channel.on("message", onMessage);
 
+  const owed = new OwedMessages();
+
   const send = (message: FleetMessage): void => {
-    if (isClosed || !channel.connected || channel.send === undefined || underWay >= maxUnderWay)
-      return tell("dropped", message.type);
+    if (isClosed || !channel.connected || channel.send === undefined) return tell("dropped", message.type);
+    if (underWay >= maxUnderWay) {
+      if (!owed.add(message)) tell("dropped", message.type);
+      return;
+    }
     underWay += 1;
     tell("out", message.type);
     // A process that ended is noticed elsewhere; what it was told is of no use to anybody.
-    channel.send({ sluiceFleet: message }, () => (underWay -= 1));
+    channel.send({ sluiceFleet: message }, () => {
+      underWay -= 1;
+      const next = owed.take();
+      if (next !== undefined) send(next);
+    });
   };
 
   return {

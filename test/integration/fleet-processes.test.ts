@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { FleetMessage, Messages } from "../../src/core/fleet.ts";
 import { tryParseMessage } from "../../src/fleet/message-format.ts";
 import { bridgeMessages, createMessageHub, type MessageHub } from "../../src/fleet/message-hub.ts";
+import { selectKeys } from "../../src/core/purge.ts";
 import { createProcessMessages, type ProcessChannel } from "../../src/fleet/process-messages.ts";
 import { keptOf, listenTo, messagesSuite } from "../suites/messages.ts";
 import { recordEvents } from "../support/recorded-events.ts";
@@ -68,6 +69,41 @@ describe("messages between processes", () => {
     messages.publish(keptOf(1));
     expect(ends.sent).toHaveLength(1001);
     expect(recorded.of("fleet_message").filter(({ direction }) => direction === "dropped")).toHaveLength(500);
+  });
+
+  test("what a stopped process has to know is told when it takes something again, each once", () => {
+    const ends = pair();
+    const recorded = recordEvents();
+    const messages = createProcessMessages(ends.ours, { name: "other", events: recorded });
+    for (let n = 0; n < 1000; n++) messages.publish(keptOf(n));
+    const owed: FleetMessage[] = [
+      { type: "purged", selection: { module: "example.com/m" } },
+      ...Array.from({ length: 2500 }, (_, n): FleetMessage => ({
+        type: "rejected",
+        key: `example.com/m${n}/@v/v1.0.0.zip`,
+      })),
+      { type: "offline", isOffline: false },
+    ];
+    messages.publish({ type: "offline", isOffline: true });
+    for (const message of [...owed, ...owed]) messages.publish(message);
+    expect(ends.sent).toHaveLength(1000);
+    for (const _ of [1, 2, 3, 4]) ends.takeAll();
+    const told = ends.sent.slice(1000).map((sent) => JSON.stringify(sent));
+    expect(told.toSorted()).toEqual(owed.map((message) => JSON.stringify({ sluiceFleet: message })).toSorted());
+    expect(recorded.of("fleet_message").filter(({ direction }) => direction === "dropped")).toEqual([]);
+  });
+
+  test("many purges that a stopped process has to know become one of everything", () => {
+    const ends = pair();
+    const messages = createProcessMessages(ends.ours, { name: "other", events });
+    for (let n = 0; n < 1000; n++) messages.publish(keptOf(n));
+    for (let n = 0; n < 5000; n++) messages.publish({ type: "purged", selection: { module: `example.com/m${n}` } });
+    ends.takeAll();
+    const told = ends.sent.slice(1000);
+    expect(told).toEqual([{ sluiceFleet: { type: "purged", selection: { pattern: "*" } } }]);
+    const isMeant = selectKeys({ pattern: "*" });
+    for (const key of ["example.com/m4999/@v/list", "a/@latest", "example.com/!a/b/v2/@v/main.info"])
+      expect(isMeant(key)).toBe(true);
   });
 
   test("a child that is gone costs nothing", async () => {
