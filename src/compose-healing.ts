@@ -50,13 +50,13 @@ export function composeHealing(
 
 /** Of what an operator wants to know years later. */
 function auditRecord(event: SluiceEvent): Readonly<Record<string, unknown>> | undefined {
-  const at = new Date(systemClock.now()).toISOString();
+  const at = (): string => isoTime(systemClock.now());
   if (event.type === "incident_opened" || event.type === "incident_ended") {
     const { openedAt, lastSeenAt, ...incident } = event.incident;
-    return { at, event: event.type, ...incident, openedAt: isoTime(openedAt), lastSeenAt: isoTime(lastSeenAt) };
+    return { at: at(), event: event.type, ...incident, openedAt: isoTime(openedAt), lastSeenAt: isoTime(lastSeenAt) };
   }
-  if (event.type === "drill_started") return { at, event: event.type, drill: event.drill, seconds: event.seconds };
-  if (event.type === "drill_ended") return { at, event: event.type, ...event.report };
+  if (event.type === "drill_started") return { at: at(), event: event.type, drill: event.drill, seconds: event.seconds };
+  if (event.type === "drill_ended") return { at: at(), event: event.type, ...event.report };
   return undefined;
 }
 
