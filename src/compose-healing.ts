@@ -55,7 +55,8 @@ function auditRecord(event: SluiceEvent): Readonly<Record<string, unknown>> | un
     const { openedAt, lastSeenAt, ...incident } = event.incident;
     return { at: at(), event: event.type, ...incident, openedAt: isoTime(openedAt), lastSeenAt: isoTime(lastSeenAt) };
   }
-  if (event.type === "drill_started") return { at: at(), event: event.type, drill: event.drill, seconds: event.seconds };
+  if (event.type === "drill_started")
+    return { at: at(), event: event.type, drill: event.drill, seconds: event.seconds };
   if (event.type === "drill_ended") return { at: at(), event: event.type, ...event.report };
   return undefined;
 }
