@@ -180,7 +180,9 @@ for (const frontEnd of frontEnds) {
       const first = await fetch(`${url}/example.com/leaf/@v/list`);
       const second = await fetch(`${url}/example.com/leaf/@v/list`);
       expect(first.headers.get("x-request-id")).not.toBe(second.headers.get("x-request-id"));
-      expect((await fetch(`${url}/-/status`)).status).toBe(403);
+      for (const path of ["/-/status", "/%2d/status", "/%2D/status"]) {
+        expect((await fetch(`${url}${path}`)).status, path).toBe(403);
+      }
     });
   });
 }
@@ -203,20 +205,43 @@ describe.skipIf(nginx === undefined || lacks("nginx", ["-v"]))("nginx alone", ()
     }
     expect((await get(`${url}/example.com/leaf/@v/list`)).status).toBe(502);
   });
+});
 
-  test("with `hash` all requests for a module go to one node", async () => {
-    if (nginx === undefined) throw new Error("nginx is not among the front ends");
-    const nodes = [await Node.start(), await Node.start()];
-    const frontEnd = await nginx.start(
-      nodes.map(({ address }) => address),
-      (text) => text.replace(/^ *least_conn;/m, "hash $sluice_module consistent;"),
-    );
-    onTestFinished(() => frontEnd.stop());
-    const asked = ["leaf", "versioned", "pseudo", "big", "legacy", "retracted"];
-    for (const name of asked) {
-      const before = upstream.requests.length;
-      for (let turn = 0; turn < 4; turn++) await get(`${frontEnd.url}/example.com/${name}/@v/list`);
-      expect(upstream.requests.slice(before).map(({ path }) => path)).toEqual([`example.com/${name}/@v/list`]);
-    }
-  });
+describe("with `hash`, as the files say,", () => {
+  test.each([
+    ["nginx", (text: string) => text.replace(/^ *least_conn;/m, "hash $sluice_module consistent;")],
+    [
+      "HAProxy",
+      (text: string) =>
+        text
+          .replace(/^ *balance leastconn$/m, "")
+          .replace(/^ *# {3}(?=http-request set-var|balance hash|hash-type)/gm, ""),
+    ],
+  ])(
+    "all requests for a module go to one node behind %s, and to the other one when that is away",
+    async (name, edit) => {
+      const program = frontEnds.find((candidate) => candidate.name === name);
+      if (program === undefined) throw new Error(`${name} is not among the front ends`);
+      const nodes = [await Node.start(), await Node.start()];
+      const frontEnd = await program.start(
+        nodes.map(({ address }) => address),
+        (text) => {
+          const edited = edit(text);
+          expect(edited).toMatch(/^ *(hash \$sluice_module consistent;|balance hash var\(txn\.module\))$/m);
+          return edited;
+        },
+      );
+      onTestFinished(() => frontEnd.stop());
+      const asked = ["leaf", "versioned", "pseudo", "big", "legacy", "retracted"];
+      for (const name of asked) {
+        const before = upstream.requests.length;
+        for (let turn = 0; turn < 4; turn++) await get(`${frontEnd.url}/example.com/${name}/@v/list`);
+        expect(upstream.requests.slice(before).map(({ path }) => path)).toEqual([`example.com/${name}/@v/list`]);
+      }
+      await nodes[0]?.end("SIGTERM");
+      for (const name of asked) {
+        expect((await get(`${frontEnd.url}/example.com/${name}/@v/list`)).status).toBe(200);
+      }
+    },
+  );
 });
