@@ -161,6 +161,22 @@ describe("a database that cannot be reached", () => {
     expect(back.requests.length).toBeGreaterThan(0);
   });
 
+  test("is there for all who ask at once when it is back, and not only for the one who finds out", async () => {
+    const clock = createManualClock();
+    const database = await testLog({ size: 100 });
+    await database.close();
+    const followed = await followLog(database, { clock, retry: oneAttempt });
+    for (let id = 0; id < 5; id++) await failureOf(followed.filler(id));
+    const back = await testLog({ size: 100, port: database.port });
+    const gate = Promise.withResolvers<void>();
+    back.setFault(/lookup/, { kind: "delay", until: gate.promise, times: 1 });
+    await clock.advance(1001);
+    const answers = Promise.all(Array.from({ length: 20 }, (_, id) => followed.filler(id)));
+    await back.arrived(/lookup/);
+    gate.resolve();
+    expect((await answers).map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+  });
+
   test("rests on when it is still gone, and one of many finds out", async () => {
     const clock = createManualClock();
     const database = await testLog({ size: 100 });

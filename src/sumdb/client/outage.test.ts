@@ -95,6 +95,31 @@ describe("an outage", () => {
     expect(() => outage.enter()).toThrow(SluiceError);
   });
 
+  it("tells who comes during a trial when it is over", async () => {
+    const { outage, advance } = createBroken();
+    expect(outage.trial).toBeUndefined();
+    for (const end of [() => outage.failed(refused), () => outage.endTrial(), () => outage.answered()]) {
+      advance(15_001);
+      expect(outage.enter()).toBe("trial");
+      const { trial } = outage;
+      expect(trial).toBeInstanceOf(Promise);
+      end();
+      await trial;
+      expect(outage.trial).toBeUndefined();
+    }
+  });
+
+  it("is tried by the next one when nothing came of a trial", () => {
+    const { outage, advance } = createBroken();
+    advance(1001);
+    outage.enter();
+    outage.endTrial();
+    expect(outage.enter()).toBe("trial");
+    outage.failed(refused);
+    outage.endTrial();
+    expect(() => outage.enter()).toThrow(SluiceError);
+  });
+
   it.each([
     ["an answer, if not a good one", new SluiceError("upstream_failed", "answered 500", { details: { status: 500 } })],
     ["a refusal", new SluiceError("not_found", "answered 404", { details: { status: 404 } })],

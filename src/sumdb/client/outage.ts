@@ -5,6 +5,10 @@ import type { Clock } from "../../core/ports.ts";
 export interface Outage {
   /** Fails at once while the database rests. Once in a while somebody is let through to see: `"trial"`. */
   enter(): "open" | "trial";
+  /** Resolves when the trial under way is over. Undefined: there is none. */
+  readonly trial: Promise<void> | undefined;
+  /** Whoever was let through is done; nothing happens when it has told what came of it. */
+  endTrial(): void;
   readonly isResting: boolean;
   answered(): void;
   failed(error: unknown): void;
@@ -23,9 +27,18 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
   let failures = 0;
   let restsUntil = 0;
   let restMs = firstRestMs;
-  let isTrying = false;
+  let trial: PromiseWithResolvers<void> | undefined;
   let last: SluiceError | undefined;
   const outage: Outage = {
+    get trial() {
+      return trial?.promise;
+    },
+    endTrial() {
+      if (trial === undefined) return;
+      // Nothing came of it: the next one tries.
+      restsUntil = clock.now();
+      conclude();
+    },
     get isResting() {
       const leftMs = restsUntil - clock.now();
       // More is left only when the clock was set back.
@@ -34,7 +47,7 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
     enter() {
       if (last === undefined || failures < failuresUntilRest) return "open";
       if (outage.isResting) throw resting(last);
-      isTrying = true;
+      trial ??= Promise.withResolvers();
       // For as long as it may take.
       restsUntil = clock.now() + longestRestMs;
       return "trial";
@@ -42,7 +55,7 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
     answered() {
       failures = 0;
       restMs = firstRestMs;
-      isTrying = false;
+      conclude();
     },
     failed(error) {
       if (!isSluiceError(error)) return;
@@ -51,13 +64,18 @@ export function createOutage(clock: Pick<Clock, "now">): Outage {
         failures += 1;
         last = error;
         if (failures < failuresUntilRest) return;
-        if (isTrying) restMs = Math.min(2 * restMs, longestRestMs);
-        isTrying = false;
+        if (trial !== undefined) restMs = Math.min(2 * restMs, longestRestMs);
         restsUntil = clock.now() + restMs;
+        conclude();
       }
     },
   };
   return outage;
+
+  function conclude(): void {
+    trial?.resolve();
+    trial = undefined;
+  }
 
   function resting(error: SluiceError): SluiceError {
     return new SluiceError(

@@ -1,9 +1,11 @@
 import { isSluiceError } from "../../core/errors.ts";
 import type { Events } from "../../core/events.ts";
 import type { Clock, FetchContext } from "../../core/ports.ts";
+import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { refusalOf } from "../../net/answer.ts";
 import { createFairQueue, type FairQueueOptions } from "../../net/fair-queue.ts";
 import type { HttpClient } from "../../net/http.ts";
+import { givenUp } from "../../net/given-up.ts";
 import { createRetryBudget } from "../../net/retry-budget.ts";
 import { isTransient, type RetryOptions, withRetry } from "../../net/retry.ts";
 import { maxDataTileBytes, maxLookupBytes, maxNoteBytes, maxTileBytes } from "../../protocol/sumdb/index.ts";
@@ -84,11 +86,25 @@ export function createLogTransport(options: LogTransportOptions): LogTransport {
 
   return {
     async get(path, kind, context) {
-      const entry = outage.enter();
-      const route = await routes.find(context);
-      return { bytes: await ask({ route, path, kind, context, entry }), via: route.name };
+      const entry = await enter(context.signal);
+      try {
+        const route = await routes.find(context);
+        return { bytes: await ask({ route, path, kind, context, entry }), via: route.name };
+      } finally {
+        if (entry === "trial") outage.endTrial();
+      }
     },
   };
+
+  /** Who comes while another one finds out waits for that: most probably the database is back. */
+  async function enter(signal: AbortSignal): Promise<"open" | "trial"> {
+    while (outage.trial !== undefined) {
+      await waitUnlessAborted(outage.trial, signal).catch(() => {
+        throw givenUp(signal, name);
+      });
+    }
+    return outage.enter();
+  }
 
   interface Question {
     readonly route: LogRoute;
@@ -100,10 +116,14 @@ export function createLogTransport(options: LogTransportOptions): LogTransport {
 
   function ask(question: Question): Promise<Uint8Array> {
     const { signal, client } = question.context;
-    const task = (): Promise<Uint8Array> => {
-      // Who waited for its turn meanwhile need not find out by itself.
-      if (question.entry === "open") outage.enter();
-      return attempt(question);
+    const task = async (): Promise<Uint8Array> => {
+      // Who waited for its turn meanwhile need not find out by itself. It has a place in the queue, so it must not wait for a trial.
+      const entry = question.entry === "open" ? outage.enter() : "open";
+      try {
+        return await attempt(question);
+      } finally {
+        if (entry === "trial") outage.endTrial();
+      }
     };
     return withRetry(() => queue.run(client, signal, task), {
       attempts: 4,
