@@ -16,7 +16,7 @@ export interface Attempt {
 export type Statuses = Map<string, number>;
 
 /** Far above what any download takes here: whoever waits longer waits for ever. */
-const timeoutMs = 180_000;
+const timeoutMs = 120_000;
 /** Between a build that failed and the next one. */
 const restMs = 500;
 

@@ -23,7 +23,8 @@ export interface Fault {
 /** All that can go wrong here, to choose from. */
 export function faultsOf(site: Site, random: Random): readonly (() => Fault)[] {
   const choices: (() => Fault)[] = [];
-  for (const [name, link] of site.links) {
+  // In one order, whichever part was started first.
+  for (const [name, link] of [...site.links].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     choices.push(() => {
       const fault = linkFault(name, random);
       return {

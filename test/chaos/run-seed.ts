@@ -63,13 +63,16 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
   const memory = watchMemory(site);
   const windows: Window[] = [];
   clients.start(2);
-  for (const fault of drawFaults(site, random, faultCount)) {
-    if (problems.length > 0) break;
-    const { window, problem } = await suffer(site, fault, random);
-    windows.push(window);
-    if (problem !== undefined) problems.push(problem);
+  try {
+    for (const fault of drawFaults(site, random, faultCount)) {
+      if (problems.length > 0) break;
+      const { window, problem } = await suffer(site, fault, random);
+      windows.push(window);
+      if (problem !== undefined) problems.push(problem);
+    }
+  } finally {
+    await clients.end();
   }
-  await clients.end();
   const recovery = await problemsUntilWell(site);
   problems.push(...recovery.problems, ...unexcused(clients.attempts, windows, world));
   const maxRssMegabytes = memory.stop();
@@ -120,9 +123,9 @@ async function suffer(
 ): Promise<{ readonly window: Window; readonly problem: string | undefined }> {
   const { name, mayFail } = fault;
   const from = performance.now();
-  await fault.hurt();
+  await inTime(`${name}: to hurt`, fault.hurt());
   await delay(300 + random.int(2500));
-  await fault.heal();
+  await inTime(`${name}: to heal`, fault.heal());
   // What may fail because of it may do so until the nodes are ready again, and no longer.
   const healedAt = performance.now();
   let problem: string | undefined;
@@ -132,6 +135,20 @@ async function suffer(
   }
   if (hurtsChecksums(fault) && site.traits.verify === "required") await delay(checksumsRestMs);
   return { window: { name, mayFail, from, to: performance.now() }, problem };
+}
+
+/** Of parts, which are started and killed here: what takes longer never comes to an end. */
+async function inTime(what: string, work: unknown): Promise<void> {
+  const over = new AbortController();
+  const late = delay(recoveryMs, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`${what} takes more than ${recoveryMs} ms`);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    over.abort();
+    late.catch(() => undefined);
+  }
 }
 
 async function areReady(site: Site): Promise<boolean> {

@@ -21,16 +21,16 @@ describe.skipIf(isMissing)("a site that faults come over, one after the other", 
   });
   afterAll(() => world.remove());
 
-  /** The seeds are such that each kind of fault is there: a full disk, a step of the clock, a lie, a kill, a hanging part. */
+  // Such seeds that in their first three faults there are upstreams that lie, a full disk, clocks that step, kills and hangs.
   describe.each([
-    { topology: "one", seed: 1, lacksAny: false },
-    { topology: "workers", seed: 2, lacksAny: false },
-    { topology: "pair", seed: 3, lacksAny: lacksParts },
-    { topology: "nginx", seed: 4, lacksAny: lacksParts || lacks("nginx", ["-v"]) },
+    { topology: "one", seed: 228, lacksAny: false },
+    { topology: "workers", seed: 44, lacksAny: false },
+    { topology: "pair", seed: 212, lacksAny: lacksParts },
+    { topology: "nginx", seed: 277, lacksAny: lacksParts || lacks("nginx", ["-v"]) },
   ] as const)("$topology", ({ topology, seed, lacksAny }) => {
     test.skipIf(lacksAny)(
       `seed ${seed}: all that can be downloaded is, right and whole, and no private name gets out`,
-      { timeout: 180_000 },
+      { timeout: 300_000 },
       async () => {
         const { problems, faults, downloads } = await runSeed({ seed, topology, world, faultCount: 3 });
         expect(problems, faults.join("; ")).toEqual([]);
