@@ -4,6 +4,7 @@ import { recordEvents } from "../../test/support/recorded-events.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { PartHealth } from "../core/health.ts";
 import type { SluiceEvent } from "../core/events.ts";
+import { storeRefusal } from "../core/store-refusal.ts";
 import { Healing } from "./healing.ts";
 import { healingRules } from "./healing-rules.ts";
 
@@ -96,6 +97,12 @@ describe("an incident that an event ends", () => {
       { type: "redis_state", redis: "redis://r", isUp: false, reason: "refused" },
       { type: "redis_state", redis: "redis://r", isUp: true, reason: undefined },
       { type: "redis_state", redis: "redis://s", isUp: true, reason: undefined },
+    ],
+    [
+      "disk-reserve",
+      { type: "disk_space", folder: "/data", state: "low", freeBytes: 1, reserveBytes: 2 },
+      { type: "disk_space", folder: "/data", state: "ok", freeBytes: 3, reserveBytes: 2 },
+      { type: "store_failed", store: "disk:/data", operation: "write", error: storeRefusal("/data", "nearly full") },
     ],
     [
       "mirror-damaged",
