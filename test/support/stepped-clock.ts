@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { isAlive } from "./processes.ts";
 
 /** The wall clock of other processes, which may step while they run. Their monotonic clock and their timers go on as ever. */
 export interface SteppedClock {
@@ -35,7 +36,10 @@ export function createSteppedClock(): SteppedClock {
       NO_FAKE_STAT: "1",
     },
     setOffset,
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove() {
+      rmSync(folder, { recursive: true, force: true });
+      removeLeftovers();
+    },
   };
 }
 
@@ -45,6 +49,14 @@ export function lacksSteppedClock(): boolean {
   if (process.env["SLUICE_TEST_REQUIRE"] === "all")
     throw new Error("SLUICE_TEST_REQUIRE=all, but libfaketime is missing: install Debian's package faketime");
   return true;
+}
+
+/** What the library shares between processes stays when they are killed, and would end one that gets the same process ID. */
+function removeLeftovers(): void {
+  for (const name of readdirOf("/dev/shm")) {
+    const pid = /^(?:sem\.)?faketime_(?:shm|sem)_(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(path.join("/dev/shm", name), { force: true });
+  }
 }
 
 /** Debian has it in a folder by the machine's architecture. */
