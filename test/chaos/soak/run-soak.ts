@@ -2,7 +2,9 @@ import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { inspect } from "node:util";
 import { startFaultProxy } from "../../support/fault-proxy.ts";
+import { isAlive } from "../../support/processes.ts";
 import { createRandom } from "../../support/random.ts";
 import { startSharedParts } from "../../support/shared-parts.ts";
 import { SluiceNode } from "../../support/sluice-node.ts";
@@ -20,6 +22,8 @@ export interface SoakOptions {
   /** Gets a line of JSON for each sample. */
   readonly samplesFile: string;
   readonly log: (line: string) => void;
+  /** Ends the run early, with a report of what there is. */
+  readonly signal: AbortSignal;
 }
 
 export interface SoakReport {
@@ -31,7 +35,7 @@ export interface SoakReport {
   readonly trends: readonly Trend[];
   /** Of the node, all the time. */
   readonly cores: number;
-  /** Events that were logged as errors, and how often. */
+  /** Events that were logged as warnings or errors, and how often. */
   readonly errors: ReadonlyMap<string, number>;
   /** Empty is a good run. */
   readonly problems: readonly string[];
@@ -59,11 +63,10 @@ const settings = {
   SLUICE_STORE_DISK_CACHE_SIZE: "64MiB",
   SLUICE_FETCH_STREAM_FROM: "256KiB",
   SLUICE_FRESHNESS_TTL: "10s",
-  SLUICE_LOG_LEVEL: "error",
 };
 
 /** One node with MinIO, PostgreSQL and Redis under mixed load, while the upstream fails and parts go away now and then. */
-export async function runSoak({ minutes, seed, samplesFile, log }: SoakOptions): Promise<SoakReport> {
+export async function runSoak({ minutes, seed, samplesFile, log, signal }: SoakOptions): Promise<SoakReport> {
   const random = createRandom(seed);
   await using started = new AsyncDisposableStack();
   const upstream = started.use(await startGeneratedUpstream(createRandom(seed + 1)));
@@ -95,11 +98,11 @@ export async function runSoak({ minutes, seed, samplesFile, log }: SoakOptions):
   const ending = new AbortController();
   const weather = makeWeather({ upstream, shared, links, random, signal: ending.signal });
   load.start();
-  const samples = await watch({ node, minutes, samplesFile, log, load: load.figures });
+  const samples = await watch({ node, minutes, samplesFile, log, signal, load: load.figures });
   ending.abort();
   const faults = await weather;
   await load.end();
-  const { rssMib: rss } = samples.reduce((most, sample) => (sample.rssMib > most.rssMib ? sample : most));
+  const rss = Math.max(...samples.map(({ rssMib }) => rssMib));
   const trends = watched.map(([name]) => trendOf(samples, name));
   const problems = [...load.figures.problems, ...growing(trends)];
   if (rss > rssLimitMib) problems.push(`it used ${rss} MiB of memory, more than ${rssLimitMib}`);
@@ -122,25 +125,30 @@ export async function runSoak({ minutes, seed, samplesFile, log }: SoakOptions):
   };
 }
 
-async function watch(options: {
-  readonly node: SluiceNode;
-  readonly minutes: number;
-  readonly samplesFile: string;
-  readonly log: (line: string) => void;
-  readonly load: LoadFigures;
-}): Promise<readonly Sample[]> {
-  const { node, minutes, samplesFile, log, load } = options;
+async function watch(
+  options: Omit<SoakOptions, "seed"> & { readonly node: SluiceNode; readonly load: LoadFigures },
+): Promise<readonly Sample[]> {
+  const { node, minutes, samplesFile, log, load, signal } = options;
   const samples: Sample[] = [];
   const startedAt = performance.now();
+  const seconds = (): number => (performance.now() - startedAt) / 1000;
   let told = 0;
-  while (performance.now() - startedAt < minutes * 60_000) {
-    await delay(sampleMs - ((performance.now() - startedAt) % sampleMs));
-    const sample = await takeSample(node, (performance.now() - startedAt) / 1000);
-    samples.push(sample);
-    await appendFile(samplesFile, `${JSON.stringify(sample)}\n`);
+  while (seconds() < minutes * 60 && !signal.aborted) {
+    await delay(sampleMs - ((performance.now() - startedAt) % sampleMs), undefined, { signal }).catch(() => undefined);
+    if (!isAlive(node.pid)) {
+      load.problems.push(`it ended by itself after ${seconds()} s:\n${node.output.slice(-5000)}`);
+      return samples;
+    }
+    try {
+      const sample = await takeSample(node, seconds());
+      samples.push(sample);
+      await appendFile(samplesFile, `${JSON.stringify(sample)}\n`);
+      if (samples.length % 6 === 0) log(JSON.stringify(sample));
+    } catch (error) {
+      load.problems.push(`no sample after ${seconds()} s: ${inspect(error)}`);
+    }
     for (const problem of load.problems.slice(told, told + 20)) log(`PROBLEM ${problem}`);
     told = load.problems.length;
-    if (samples.length % 6 === 0) log(JSON.stringify(sample));
   }
   return samples;
 }

@@ -5,6 +5,9 @@ import { runSoak, type SoakOptions, type SoakReport } from "./run-soak.ts";
 
 const usage = "usage: npm run chaos:soak -- [--minutes 60] [--seed 1] [--samples FILE]";
 
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -36,7 +39,7 @@ function summary({ minutes, load, faults, trends, cores, errors, ...upstream }: 
     `wrong bytes: ${load.wrongBytes}; 404 of what exists: ${load.falseNotFounds}`,
     `upstream: ${upstream.upstreamRequests} requests, ${upstream.upstreamFailed} of them failed on purpose`,
     `faults: ${list(faults)}`,
-    `logged as errors: ${list(errors)}`,
+    `warnings and errors in the log: ${list(errors)}`,
     "",
     table,
   ].join("\n");
@@ -57,7 +60,7 @@ function readOptions(): SoakOptions | undefined {
     });
     const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
     if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error("--minutes and --seed are numbers");
-    return { minutes, seed, samplesFile: values.samples, log: (line) => console.log(line) };
+    return { minutes, seed, samplesFile: values.samples, log: (line) => console.log(line), signal: ending.signal };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
     return undefined;
