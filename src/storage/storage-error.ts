@@ -14,6 +14,7 @@ const advice: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the name is too long for this file system",
   EXDEV: "it is on another file system than the rest of the store: keep the data folder on one",
 };
+const noHardLinks: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 
 /** What a failing file system means for whoever runs Sluice: which operation, on what, why, and what to do. */
 export function storageError(operation: string, path: string, cause: unknown): SluiceError {
@@ -32,6 +33,11 @@ export function storageError(operation: string, path: string, cause: unknown): S
 /** Such as `ENOENT`. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** The file system has no hard links, or no more of this file. */
+export function lacksHardLinks(error: unknown): boolean {
+  return noHardLinks.has(errorCode(error));
 }
 
 /** There is no such file; also when its name could not even exist. */

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { errorCode, lacksHardLinks } from "./storage-error.ts";
 
 /**
  * Tells a data folder from every other one, wherever it is mounted. Made at the first use, with the folder where that is missing;
@@ -8,23 +9,25 @@ import path from "node:path";
  */
 export async function openStoreId(dataDir: string): Promise<string> {
   const file = path.join(dataDir, "store-id");
-  const known = await readFile(file, "utf8").catch(ignoring("ENOENT"));
-  if (known !== undefined) return known.trim();
+  try {
+    return (await readFile(file, "utf8")).trim();
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
   await mkdir(dataDir, { recursive: true });
   const draft = `${file}-${randomUUID()}`;
   try {
     // Whole when others see it.
     await writeFile(draft, `${randomUUID()}\n`);
-    await link(draft, file).catch(ignoring("EEXIST"));
+    await link(draft, file).catch(async (error: unknown) => {
+      // Where there are no hard links it is written in place.
+      if (lacksHardLinks(error)) await writeFile(file, `${randomUUID()}\n`, { flag: "wx" });
+      else throw error;
+    });
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
   } finally {
     await rm(draft, { force: true });
   }
   return (await readFile(file, "utf8")).trim();
-}
-
-function ignoring(code: string): (error: unknown) => undefined {
-  return (error) => {
-    if (!(error instanceof Error && "code" in error && error.code === code)) throw error;
-    return undefined;
-  };
 }

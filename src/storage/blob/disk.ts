@@ -5,7 +5,7 @@ import { SluiceError } from "../../core/errors.ts";
 import type { Blob, BlobContent, BlobKey, BlobStat, BlobStore } from "../../core/ports.ts";
 import { Quarantine, type QuarantineLimits } from "../quarantine.ts";
 import { Staging } from "../staging.ts";
-import { errorCode, isMissing, storageError } from "../storage-error.ts";
+import { errorCode, isMissing, lacksHardLinks, storageError } from "../storage-error.ts";
 import { FolderSyncs, makeFolder, placeInFolder, readFolder } from "../folders.ts";
 import { openDiskBlob, revisionOf } from "./disk-blob.ts";
 import { checkKey, checkPrefix } from "./key.ts";
@@ -49,7 +49,6 @@ export interface DiskBlobStore extends BlobStore {
 }
 
 const defaultMinFreeBytes = 32 * 1024 * 1024;
-const noHardLinks: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 
 /** Blobs as files. Any number of processes may use the same folders. */
 export async function createDiskBlobStore(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
@@ -101,7 +100,7 @@ class DiskStore implements DiskBlobStore {
     } catch (error) {
       await rm(file, { force: true });
       if (isMissing(error)) return undefined;
-      if (!this.#hardLinks || !noHardLinks.has(errorCode(error))) throw storageError("read", source, error);
+      if (!this.#hardLinks || !lacksHardLinks(error)) throw storageError("read", source, error);
       this.#hardLinks = false;
       return this.borrow(key);
     }
@@ -261,7 +260,7 @@ class DiskStore implements DiskBlobStore {
       );
     } catch (error) {
       if (errorCode(error) === "EEXIST") return "exists";
-      if (!this.#hardLinks || !noHardLinks.has(errorCode(error))) throw error;
+      if (!this.#hardLinks || !lacksHardLinks(error)) throw error;
       this.#hardLinks = false;
       return this.#publish(staged, target);
     }
