@@ -36,6 +36,17 @@ describe("a guarded bucket", () => {
     await guard.close();
   });
 
+  it.each(["key", "claim"])("is not left alone for files that are refused for their %s", async (refused) => {
+    const work = (): Promise<void> =>
+      Promise.reject(new SluiceError("storage_failed", "refused", { details: { refused } }));
+    for (let count = 0; count < 5; count++) {
+      await expect(guard.ask({ work })).rejects.toMatchObject({ details: { refused } });
+    }
+    expect(guard.isWell).toBe(true);
+    expect(guard.isResting).toBe(false);
+    await guard.close();
+  });
+
   it("is left alone after three failures in a row, until a probe finds it well", async () => {
     for (let count = 0; count < 3; count++) await guard.ask({ work: fail }).catch(() => undefined);
     expect(guard.isResting).toBe(true);

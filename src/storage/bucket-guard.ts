@@ -57,7 +57,10 @@ export class BucketGuard {
     return this.isWell ? undefined : this.#lastFailure;
   }
 
-  /** Fails with `storage_failed`, which is counted and told, as work does that takes too long. */
+  /**
+   * Fails with `storage_failed`, which is counted and told, as work does that takes too long. Not that of one file which is `refused`,
+   * for its name or for lack of a claim to it.
+   */
   async ask<T>({ work, patienceMs, onLate }: Question<T>): Promise<T> {
     const { name, clock } = this.#options;
     if (this.isResting) {
@@ -73,7 +76,7 @@ export class BucketGuard {
       this.#failures = 0;
       return answer;
     } catch (error) {
-      if (isSluiceError(error, "storage_failed") && error.details["refused"] !== "key") this.report(error);
+      if (isSluiceError(error, "storage_failed") && error.details["refused"] === undefined) this.report(error);
       throw error;
     }
   }

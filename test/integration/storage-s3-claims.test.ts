@@ -158,7 +158,11 @@ describe.skipIf(lacksParts)("a bucket without conditional writes", () => {
     const store = open({ ...stores.ignores.options(), prefix, claims: createSharedClaims(database) });
     await store.create("a", { bytes: Buffer.from("x") });
     await database.close();
-    await expect(store.create("b", { bytes: Buffer.from("x") })).rejects.toMatchObject({ code: "storage_failed" });
+    // Which says nothing of the bucket: a guard does not count it.
+    await expect(store.create("b", { bytes: Buffer.from("x") })).rejects.toMatchObject({
+      code: "storage_failed",
+      details: { refused: "claim" },
+    });
     expect(await store.stat("b")).toBeUndefined();
     expect(String(await readKey(store, "a"))).toBe("x");
     await store.close();
@@ -183,6 +187,36 @@ describe.skipIf(lacksParts)("a bucket without conditional writes", () => {
         /another Sluice, whose data folder has the store-id one, .*\[database\].*writer"$/,
       ),
     });
+  });
+
+  it("is not written to by a second only writer whose start could not reach it", async () => {
+    const place = { ...stores.ignores.options(), prefix: nextPrefix(), claims: createOwnClaims(Date) };
+    const [one, two] = ["one", "two"].map((id) => open({ ...place, soleWriter: () => Promise.resolve(id) }));
+    expect(await one?.create("a", { bytes: Buffer.from("x") })).toBe("created");
+    await expect(two?.create("b", { bytes: Buffer.from("x") })).rejects.toMatchObject({
+      code: "storage_failed",
+      message: expect.stringContaining("store-id one"),
+    });
+    expect(await two?.stat("b")).toBeUndefined();
+    await Promise.all([one?.close(), two?.close()]);
+  });
+
+  it("has no claim left of a writer that could not look whether there is an object, and sent nothing", async () => {
+    const claims = createOwnClaims(Date);
+    let looks = 0;
+    const place = stores.ignores.options((handler) => ({
+      ...handler,
+      handle(request, options) {
+        // The first is the one before the claim.
+        const isLost = request.method === "HEAD" && ++looks > 1 && looks <= 5;
+        if (isLost) return Promise.reject(Object.assign(new Error("lost"), { code: "ECONNRESET" }));
+        return handler.handle(request, options);
+      },
+    }));
+    const store = open({ ...place, prefix: nextPrefix(), claims, clock: hastyClock() });
+    await expect(store.create("a", { bytes: Buffer.from("x") })).rejects.toMatchObject({ code: "storage_failed" });
+    expect(await store.create("a", { bytes: Buffer.from("x") })).toBe("created");
+    await store.close();
   });
 
   function nextPrefix(): string {

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { SluiceError } from "../../core/errors.ts";
+import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { BlobContent, Clock } from "../../core/ports.ts";
 import type { S3Bucket } from "./s3-bucket.ts";
 import { sha256Of, sha256OfStream } from "../hashing.ts";
@@ -154,9 +154,20 @@ export class S3Writes {
   async #writeByClaim(key: string, writer: string, send: Send): Promise<Outcome> {
     if (this.#claims === undefined) throw this.#unconditional();
     const object = `s3://${this.#bucket.name}/${key}`;
-    const isHolder = await this.#claims.claim(object, writer);
-    if (await this.#appears(key, isHolder ? 0 : otherWriterMs)) {
-      if (isHolder) await this.#claims.letGo(object, writer);
+    const isHolder = await this.#claims.claim(object, writer).catch(rethrowUndecided);
+    const letGo = async (): Promise<void> => {
+      // It ends by itself as well.
+      if (isHolder) await this.#claims?.letGo(object, writer).catch(() => undefined);
+    };
+    let isThere: boolean;
+    try {
+      isThere = await this.#appears(key, isHolder ? 0 : otherWriterMs);
+    } catch (error) {
+      await letGo();
+      throw error;
+    }
+    if (isThere) {
+      await letGo();
       return "exists";
     }
     if (!isHolder) throw beingWritten(object);
@@ -170,7 +181,7 @@ export class S3Writes {
       return this.#whoWrote(key, writer, error);
     }
     // An attempt that was given up may still arrive.
-    if (attempts === 1) await this.#claims.letGo(object, writer);
+    if (attempts === 1) await letGo();
     return "created";
   }
 
@@ -251,8 +262,19 @@ function beingWritten(object: string): SluiceError {
   return new SluiceError(
     "storage_failed",
     `another writer was about to create ${object}, and has not done so yet; its claim ends after ${claimLifetimeMs / 60_000} minutes`,
-    { details: { operation: "write" }, retryAfterSeconds: 60 },
+    { details: { operation: "write", refused: "claim" }, retryAfterSeconds: 60 },
   );
+}
+
+/** That nobody can tell who is first says nothing of the bucket. */
+function rethrowUndecided(error: unknown): never {
+  if (!isSluiceError(error, "storage_failed")) throw error;
+  const { message, details, retryAfterSeconds } = error;
+  throw new SluiceError("storage_failed", message, {
+    cause: error,
+    details: { ...details, refused: "claim" },
+    retryAfterSeconds,
+  });
 }
 
 /** Of an object that `create` wrote, as its writer had it: by the object's metadata. */

@@ -70,6 +70,7 @@ class S3Store implements S3BlobStore {
   readonly #writes: S3Writes;
   readonly #clock: Clock;
   readonly #soleWriter: S3BlobStoreOptions["soleWriter"];
+  #isDeclared = false;
 
   constructor(options: S3BlobStoreOptions) {
     this.#bucket = new S3Bucket(options);
@@ -82,8 +83,7 @@ class S3Store implements S3BlobStore {
 
   prepare(): Promise<void> {
     return this.#attempt("write", "", async () => {
-      const writeOnce = await this.#writes.writeOnce();
-      if (writeOnce === "claims" && this.#soleWriter) await declareSoleWriter(this.#bucket, await this.#soleWriter());
+      await this.#declareWriter();
       const abortBefore = new Date(this.#clock.now() - uploadLifetimeMs);
       await this.#writes.abortOldUploads(this.#objectKey(""), abortBefore);
     });
@@ -113,6 +113,7 @@ class S3Store implements S3BlobStore {
     return this.#attempt("write", key, async () => {
       this.#refuseTooLong(key);
       if ((await this.#head(key)) !== undefined) return "exists";
+      await this.#declareWriter();
       const outcome = await this.#writes.create(this.#objectKey(key), content);
       if (outcome === "created" && "file" in content) await rm(content.file, { force: true });
       return outcome;
@@ -167,6 +168,13 @@ class S3Store implements S3BlobStore {
 
   async close(): Promise<void> {
     this.#bucket.close();
+  }
+
+  /** Until it worked once: where the bucket was away at the start, before the first file. */
+  async #declareWriter(): Promise<void> {
+    if ((await this.#writes.writeOnce()) !== "claims" || this.#soleWriter === undefined || this.#isDeclared) return;
+    await declareSoleWriter(this.#bucket, await this.#soleWriter());
+    this.#isDeclared = true;
   }
 
   async #open(key: BlobKey): Promise<Blob | undefined> {
