@@ -1,3 +1,4 @@
+import type * as fs from "node:fs/promises";
 import { link, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -5,7 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { openStoreId } from "./store-id.ts";
 
 vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof import("node:fs/promises")>();
+  const real = await original<typeof fs>();
   return { ...real, link: vi.fn(real.link) };
 });
 

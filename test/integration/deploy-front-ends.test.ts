@@ -9,6 +9,7 @@ import { type FixtureUpstream, startFixtureUpstream } from "../support/fixture-u
 import { type FrontEndProgram, frontEnds } from "../support/front-end.ts";
 import { closedPort } from "../support/loopback.ts";
 import { lacks } from "../support/needs.ts";
+import { ask } from "../support/raw-http.ts";
 import { type RunningSluice, startSluiceProcess } from "../support/sluice.ts";
 
 const files = fixtureFiles();
@@ -180,8 +181,16 @@ for (const frontEnd of frontEnds) {
       const first = await fetch(`${url}/example.com/leaf/@v/list`);
       const second = await fetch(`${url}/example.com/leaf/@v/list`);
       expect(first.headers.get("x-request-id")).not.toBe(second.headers.get("x-request-id"));
-      for (const path of ["/-/status", "/%2d/status", "/%2D/status"]) {
-        expect((await fetch(`${url}${path}`)).status, path).toBe(403);
+      const operators = [
+        "/-/status",
+        "/%2d/status",
+        "/%2D/status",
+        "/./-/status",
+        "/%2e/%2d/status",
+        "/x/..%2f-/status",
+      ];
+      for (const path of [...operators, "/x/../-/status", "/x/%2E%2e/-/status", "/x/y/../.././-/status"]) {
+        expect((await ask(url, path)).status, path).toBe(403);
       }
     });
   });
