@@ -19,6 +19,11 @@ export interface Window {
   readonly to: number;
 }
 
+/** Whether they overlap. */
+export function isDuring({ from, to }: Window, { startedAt, endedAt }: Attempt): boolean {
+  return from <= endedAt && startedAt <= to;
+}
+
 /** Downloads that failed though nothing that happened meanwhile excuses it. */
 export function unexcused(
   attempts: readonly Attempt[],
@@ -26,9 +31,10 @@ export function unexcused(
   world: ModuleWorld,
 ): readonly string[] {
   const known = new Set(world.known);
-  return attempts.flatMap(({ module, problem, startedAt, endedAt }) => {
+  return attempts.flatMap((attempt) => {
+    const { module, problem } = attempt;
     if (problem === undefined) return [];
-    const meanwhile = windows.filter(({ from, to }) => from <= endedAt && startedAt <= to);
+    const meanwhile = windows.filter((window) => isDuring(window, attempt));
     const isCold = !known.has(module);
     const isExcused = meanwhile.some(({ mayFail }) => {
       if (mayFail === "cut") return isCut(problem);

@@ -40,6 +40,8 @@ export class Clients {
 
   start(count: number): void {
     this.#done = Promise.all(Array.from({ length: count }, () => this.#goOn()));
+    // `end` tells.
+    this.#done.catch(() => undefined);
   }
 
   async end(): Promise<void> {

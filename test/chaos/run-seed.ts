@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createRandom, type Random } from "../support/random.ts";
 import { lacksMount } from "../support/small-disk.ts";
 import { lacksSteppedClock } from "../support/stepped-clock.ts";
-import { leakedNames, unexcused, type Window, wrongFiles } from "./checks.ts";
+import { isDuring, leakedNames, unexcused, type Window, wrongFiles } from "./checks.ts";
 import { Clients } from "./clients.ts";
 import { type Fault, faultsOf, hurtsChecksums, isLie } from "./faults.ts";
 import type { ModuleWorld } from "./modules.ts";
@@ -13,8 +13,9 @@ export interface SeedReport {
   readonly topology: Topology;
   readonly traits: SiteTraits;
   readonly faults: readonly string[];
-  /** Downloads of one module, and those of them that failed and may. */
+  /** Downloads of one module, those of them that were under way during a fault, and those that failed and may. */
   readonly downloads: number;
+  readonly duringFaults: number;
   readonly excused: number;
   readonly statuses: ReadonlyMap<string, number>;
   readonly maxRssMegabytes: number;
@@ -60,7 +61,7 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
   problems.push(...unexcused(before, [], world));
   problems.push(...(await problemsUntilWell(site)).problems);
 
-  const memory = watchMemory(site);
+  using memory = watchMemory(site);
   const windows: Window[] = [];
   clients.start(2);
   try {
@@ -75,7 +76,7 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
   }
   const recovery = await problemsUntilWell(site);
   problems.push(...recovery.problems, ...unexcused(clients.attempts, windows, world));
-  const maxRssMegabytes = memory.stop();
+  const maxRssMegabytes = memory.maxMegabytes();
   if (maxRssMegabytes > rssLimitMegabytes[topology]) problems.push(`a node used ${maxRssMegabytes} MiB of memory`);
 
   const some = world.cold.filter((_, index) => index % 4 === 0);
@@ -91,6 +92,7 @@ export async function runSeed({ seed, world, faultCount = 4, ...options }: SeedO
     traits,
     faults: windows.map(({ name }) => name),
     downloads: before.length + clients.attempts.length + after.length,
+    duringFaults: clients.attempts.filter((attempt) => windows.some((window) => isDuring(window, attempt))).length,
     excused: clients.attempts.filter(({ problem }) => problem !== undefined).length,
     statuses: clients.statuses,
     maxRssMegabytes,
@@ -176,17 +178,18 @@ async function problemsUntilWell(site: Site): Promise<{ readonly problems: reado
   }
 }
 
-function watchMemory(site: Site): { stop(): number } {
+/** Until it is disposed of. */
+function watchMemory(site: Site): Disposable & { maxMegabytes(): number } {
   let max = 0;
   const sample = (): void => {
     for (const node of site.nodes) max = Math.max(max, Math.round(node.rssBytes() / 1024 / 1024));
   };
   const timer = setInterval(sample, 250);
   return {
-    stop: () => {
-      clearInterval(timer);
+    maxMegabytes: () => {
       sample();
       return max;
     },
+    [Symbol.dispose]: () => clearInterval(timer),
   };
 }

@@ -32,10 +32,11 @@ describe.skipIf(isMissing)("a site that faults come over, one after the other", 
       `seed ${seed}: all that can be downloaded is, right and whole, and no private name gets out`,
       { timeout: 300_000 },
       async () => {
-        const { problems, faults, downloads } = await runSeed({ seed, topology, world, faultCount: 3 });
+        const { problems, faults, duringFaults } = await runSeed({ seed, topology, world, faultCount: 3 });
         expect(problems, faults.join("; ")).toEqual([]);
         expect(faults).toHaveLength(3);
-        expect(downloads).toBeGreaterThan(100);
+        // Otherwise nobody would have noticed them.
+        expect(duringFaults).toBeGreaterThan(10);
       },
     );
   });

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
+import type { KillFigures } from "../chaos/kills/rig.ts";
 import { type ModeReport, runKills } from "../chaos/kills/run-kills.ts";
 import { lacks } from "../support/needs.ts";
 import { lacksS3Server } from "../support/s3-programs.ts";
 import { minio } from "../support/shared-parts.ts";
 
 // The short form of `npm run chaos:kills`.
-const short = { count: 4, seed: 4, fullCheckEvery: 4 };
+const short = { count: 4, seed: 4, fullCheckEvery: 4, isEnough: hasHit };
 const lacksBucket = minio === undefined || lacksS3Server(minio);
 
 describe.skipIf(lacks("go", ["version"]))(
@@ -15,7 +16,7 @@ describe.skipIf(lacks("go", ["version"]))(
       const { modes, problems } = await runKills({ ...short, modes: { disk: 1 } });
       expect(problems).toEqual([]);
       expectHits(modes);
-    }, 120_000);
+    }, 300_000);
 
     it.skipIf(lacksBucket)(
       "with a bucket that is away now and then has it all in the bucket in the end",
@@ -24,14 +25,17 @@ describe.skipIf(lacks("go", ["version"]))(
         expect(problems).toEqual([]);
         expectHits(modes);
       },
-      120_000,
+      300_000,
     );
   },
 );
 
 /** Otherwise no kill hit a write, and this proved nothing. */
+function hasHit({ stagingFilesLeft, acknowledged }: KillFigures): boolean {
+  return stagingFilesLeft > 0 && acknowledged > 0;
+}
+
 function expectHits([figures]: readonly ModeReport[]): void {
-  expect(figures?.kills).toBe(short.count);
-  expect(figures?.stagingFilesLeft).toBeGreaterThan(0);
-  expect(figures?.acknowledged).toBeGreaterThan(0);
+  expect(figures?.kills).toBeGreaterThanOrEqual(short.count);
+  expect(figures).toSatisfy(hasHit);
 }

@@ -17,6 +17,8 @@ export interface KillsOptions {
   /** `performance.now()` when no further kill begins. */
   readonly endsAt?: number;
   readonly log?: (line: string) => void;
+  /** Kills go on until this is so of each mode, for up to five times `count`: they may all come between two writes. Default: it is. */
+  readonly isEnough?: (figures: KillFigures) => boolean;
 }
 
 export interface ModeReport extends KillFigures {
@@ -36,7 +38,15 @@ const maxProblems = 100;
 
 /** `kill -9` in the middle of ingest, again and again on the same data folders. Everything that is chosen is chosen by the seed. */
 export async function runKills(options: KillsOptions): Promise<KillsReport> {
-  const { count, seed, modes, fullCheckEvery, endsAt = Infinity, log = () => undefined } = options;
+  const {
+    count,
+    seed,
+    modes,
+    fullCheckEvery,
+    endsAt = Infinity,
+    log = () => undefined,
+    isEnough = () => true,
+  } = options;
   const startedAt = performance.now();
   const random = createRandom(seed);
   const problems: string[] = [];
@@ -60,7 +70,9 @@ export async function runKills(options: KillsOptions): Promise<KillsReport> {
     rigs.push({ rig, share, proven: new Set() });
   }
   const shares = rigs.flatMap(({ share }, index) => Array.from({ length: share }, () => index));
-  for (let kill = 0; kill < count && performance.now() < endsAt && problems.length < maxProblems; kill++) {
+  const hasNext = (kills: number): boolean =>
+    kills < count || (kills < 5 * count && rigs.some(({ rig }) => !isEnough(rig.figures)));
+  for (let kill = 0; hasNext(kill) && performance.now() < endsAt && problems.length < maxProblems; kill++) {
     const next = rigs[shares[kill % shares.length] ?? 0];
     if (next === undefined) throw new Error("there is no mode to kill in");
     const { rig, proven } = next;

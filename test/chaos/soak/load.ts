@@ -77,7 +77,7 @@ export class SoakLoad {
   #every(ms: number, work: () => Promise<void>): void {
     const lane = async (): Promise<void> => {
       while (!this.#ending.signal.aborted) {
-        await work();
+        await work().catch((error: unknown) => this.#problem(String(error)));
         await delay(ms / 2 + this.#random.int(ms), undefined, { signal: this.#ending.signal }).catch(() => undefined);
       }
     };
@@ -127,7 +127,8 @@ export class SoakLoad {
     this.#count("slow readers");
     const wanted = generatedFile(key) ?? Buffer.alloc(0);
     const answer = Promise.withResolvers<string | undefined>();
-    const request = get(`${this.#node.url}/${key}`, { agent: false }, (response) => {
+    const signal = AbortSignal.timeout(patienceMs);
+    const request = get(`${this.#node.url}/${key}`, { agent: false, signal }, (response) => {
       let at = 0;
       let isRight = response.statusCode === 200;
       response.on("data", (chunk: Buffer) => {
@@ -154,7 +155,7 @@ export class SoakLoad {
       ...new Set(numbers.map((number) => this.#file("hot", number, "zip"))),
       this.#file("go", this.#cold, "zip"),
     ];
-    const machine = await createGoMachine({ GOPROXY: this.#node.url });
+    const machine = await createGoMachine({ GOPROXY: this.#node.url }, { timeoutMs: patienceMs });
     try {
       const modules = keys.map((key) => key.replace("/@v/", "@").replace(/\.zip$/, ""));
       const { code, stdout, stderr } = await machine.go(["mod", "download", "-json", ...modules]);

@@ -98,6 +98,12 @@ export async function runSoak({ minutes, seed, samplesFile, log, signal }: SoakO
   const ending = new AbortController();
   const weather = makeWeather({ upstream, shared, links, random, signal: ending.signal });
   load.start();
+  // Also when this fails half-way: else they would go on for ever.
+  started.defer(async () => {
+    ending.abort();
+    await Promise.allSettled([weather, load.end()]);
+  });
+  weather.catch(() => undefined);
   const samples = await watch({ node, minutes, samplesFile, log, signal, load: load.figures });
   ending.abort();
   const faults = await weather;
@@ -165,10 +171,12 @@ function growing(trends: readonly Trend[]): readonly string[] {
 /** Nothing waits any more, nothing is down, and what is on the disk is right. */
 async function problemsAtEnd(node: SluiceNode): Promise<readonly string[]> {
   const endsAt = performance.now() + 90_000;
-  let parts = await node.parts();
+  // Of a node that has ended, too, there is a report.
+  const ask = (): Promise<string> => node.parts().catch((error: unknown) => `[down] the node: ${String(error)}`);
+  let parts = await ask();
   while (/^\[down\]|outbox: (?!empty)/m.test(parts) && performance.now() < endsAt) {
     await delay(200);
-    parts = await node.parts();
+    parts = await ask();
   }
   const sick = parts.split("\n").filter((line) => /^\[down\]|outbox: (?!empty)/.test(line));
   const wrong = await wrongKeys(node.dataDir, await storedKeys(node.dataDir, ""));
