@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -73,6 +73,20 @@ describe("deploy/", () => {
     const set = await run("docker-compose", args, { SLUICE_S3_SECRET: "one", SLUICE_DATABASE_PASSWORD: "two" });
     expect(set).toEqual({ code: 0, output: "" });
   });
+
+  test.skipIf(lacks("npm"))(
+    "the npm package has it, and not the secrets that stand beside it for Compose",
+    async () => {
+      const folder = await mkdtemp(path.join(tmpdir(), "sluice-package-"));
+      onTestFinished(() => rm(folder, { recursive: true, force: true }));
+      await cp(path.join(repository, "package.json"), path.join(folder, "package.json"));
+      await cp(path.join(repository, "deploy"), path.join(folder, "deploy"), { recursive: true });
+      await writeFile(path.join(folder, "deploy/.env"), "SLUICE_S3_SECRET=one\n");
+      const { output } = await run("npm", ["pack", folder, "--dry-run", "--ignore-scripts"], { HOME: folder });
+      expect(output).toContain("deploy/sluice.service");
+      expect(output).not.toContain(".env");
+    },
+  );
 
   test("Sluice takes all settings of the Compose file", async () => {
     const compose = await readFile(path.join(repository, "deploy/compose.yaml"), "utf8");
