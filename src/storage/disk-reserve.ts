@@ -123,7 +123,9 @@ export class DiskReserve {
     const now = this.#options.clock.now();
     const scarce = scarceBelow * reserveBytes;
     if (freeBytes >= scarce) this.#toldAt = Number.NEGATIVE_INFINITY;
-    if (freeBytes >= scarce || now - this.#toldAt < tellAgainMs) return;
+    const sinceMs = now - this.#toldAt;
+    // A clock that was set back is no reason to wait.
+    if (freeBytes >= scarce || (sinceMs >= 0 && sinceMs < tellAgainMs)) return;
     this.#toldAt = now;
     for (const listener of this.#listeners) listener(2 * scarce - freeBytes);
   }

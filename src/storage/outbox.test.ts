@@ -82,6 +82,12 @@ describe("an outbox", () => {
     await clock.advance(1000);
     outbox.flush();
     expect(outbox.flushedAt).toBe(first + 60_000);
+    // A time that is yet to come would speak for files that are newer than the flush.
+    await clock.advance(-3_600_000);
+    outbox.flush();
+    expect(outbox.flushedAt).toBe(first - 3_540_000);
+    await clock.advance(3_600_000);
+    outbox.flush();
     await clock.advance(10_000);
     outbox.close();
     const again = await open();

@@ -185,9 +185,10 @@ export class Outbox {
     return flushed === undefined ? undefined : Number(flushed);
   }
 
-  /** Once a minute, however often it is called: makes sure that a power failure takes none of the entries. What fails is told. */
+  /** Once a minute, or when the clock was set back, however often it is called: makes sure that a power failure takes none of the entries. What fails is told. */
   flush(): void {
-    if (this.#options.clock.now() - this.#triedFlushAt >= flushEveryMs) this.#flush();
+    const sinceMs = this.#options.clock.now() - this.#triedFlushAt;
+    if (sinceMs < 0 || sinceMs >= flushEveryMs) this.#flush();
   }
 
   close(): void {
@@ -205,8 +206,12 @@ export class Outbox {
     const { db, setFlushed } = this.#statements;
     try {
       db.exec("PRAGMA synchronous = FULL");
-      setFlushed.run(now);
-      db.exec("PRAGMA synchronous = NORMAL");
+      try {
+        setFlushed.run(now);
+      } finally {
+        // Else each entry that is written after a failure would wait for the disk.
+        db.exec("PRAGMA synchronous = NORMAL");
+      }
     } catch (cause) {
       const error = databaseError("flush", { what: "the outbox", file }, cause);
       events.emit({ type: "store_failed", store: `outbox:${file}`, operation: "flush", error });
