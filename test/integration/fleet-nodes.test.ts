@@ -14,6 +14,9 @@ const immutable = [...fixtureFiles().keys()].filter((key) => {
   return kind === "info" || kind === "mod" || kind === "zip";
 });
 
+/** Other processes are told, or notice, on a machine that is busy. */
+const patience = { timeout: 20_000 };
+
 describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout: 120_000 }, () => {
   let redis: RedisServer;
   let upstream: FixtureUpstream;
@@ -62,9 +65,9 @@ describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout:
     expect((await get(other, info)).status).toBe(404);
 
     await purge(one, "example.com/leaf");
-    await expect.poll(async () => (await get(other, info)).status).toBe(200);
+    await expect.poll(async () => (await get(other, info)).status, patience).toBe(200);
     upstream.requests.length = 0;
-    await expect.poll(() => get(other, list)).toMatchObject({ status: 200 });
+    await expect.poll(() => get(other, list), patience).toMatchObject({ status: 200 });
 
     await redis.kill();
     const cold = immutable.filter((key) => key.startsWith("example.com/pseudo/"));
@@ -74,12 +77,12 @@ describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout:
       expect(both).toEqual(nodes.map(() => ({ status: 200, body: contentOf(key) })));
     }
     await expect
-      .poll(async () => (await get(one, "readyz?verbose")).body.toString())
+      .poll(async () => (await get(one, "readyz?verbose")).body.toString(), patience)
       .toMatch(/redis redis:.*goes on by itself/);
     expect((await get(one, "readyz")).status).toBe(200);
     await redis.restart();
     await expect
-      .poll(async () => (await get(one, "readyz?verbose")).body.toString(), { timeout: 20_000 })
+      .poll(async () => (await get(one, "readyz?verbose")).body.toString(), patience)
       .toMatch(/redis redis:.*connected/);
   });
 
@@ -106,7 +109,7 @@ describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout:
     expect(stdout).toContain(
       "Sluice is now offline: it serves what is stored, and asks nobody.\nThe nodes that are connected to its Redis now were told, too. One that starts or connects later",
     );
-    await expect.poll(async () => (await get(other, key)).status).toBe(503);
+    await expect.poll(async () => (await get(other, key)).status, patience).toBe(503);
     expect((await get(one, key)).status).toBe(503);
     const late = await start();
     nodes.push(late);
@@ -114,7 +117,7 @@ describe.skipIf(lacksRedis())("Sluices with one store and one Redis", { timeout:
 
     await redis.kill();
     await expect
-      .poll(async () => (await get(one, "readyz?verbose")).body.toString())
+      .poll(async () => (await get(one, "readyz?verbose")).body.toString(), patience)
       .toMatch(/redis redis:.*goes on by itself/);
     expect((await turn("off")).stdout).toContain("Its Redis is away, so other nodes were not told");
     await redis.restart();
