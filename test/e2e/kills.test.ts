@@ -6,7 +6,7 @@ import { lacksS3Server } from "../support/s3-programs.ts";
 import { minio } from "../support/shared-parts.ts";
 
 // The short form of `npm run chaos:kills`.
-const short = { count: 4, seed: 4, fullCheckEvery: 4, isEnough: hasHit };
+const short = { count: 3, seed: 4, fullCheckEvery: 10, isEnough: hasHit };
 const lacksBucket = minio === undefined || lacksS3Server(minio);
 
 describe.skipIf(lacks("go", ["version"]))(

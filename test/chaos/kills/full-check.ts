@@ -24,7 +24,11 @@ export async function fullProblems(rig: Rig, random: Random, proven: Set<string>
   if (rig.parts.bucket !== undefined) problems.push(...(await bucketProblems(rig, files, proven)));
   await rig.stop();
   problems.push(...(await brokenDatabases(rig.dataDir)));
-  const wrong = await wrongKeys(rig.dataDir, await storedKeys(rig.dataDir, ""));
+  const stored = await storedKeys(rig.dataDir, "");
+  const onDisk = new Set(stored);
+  const gone = files.filter((key) => !onDisk.has(key));
+  problems.push(...gone.map((key) => `clients have got it, and it is not on the disk: ${key}`));
+  const wrong = await wrongKeys(rig.dataDir, stored);
   problems.push(...wrong.map((key) => `wrong bytes are stored: ${key}`));
   problems.push(...(await scrubProblems(rig)));
   return problems;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { closedPort } from "../../support/loopback.ts";
-import type { Random } from "../../support/random.ts";
+import { createRandom, type Random } from "../../support/random.ts";
 import { ask } from "../../support/raw-http.ts";
 import type { GeneratedUpstream } from "../generated-upstream.ts";
 import { Ingest, problemOf } from "./ingest.ts";
@@ -15,6 +15,7 @@ import { filesIn, storedKeys, wrongKeys } from "./stored-files.ts";
 export interface RigOptions {
   readonly mode: KillMode;
   readonly upstream: GeneratedUpstream;
+  /** Says what happens when; drawn from in the same order whatever the machine does meanwhile. */
   readonly random: Random;
   /** Where nodes keep what V8 made of their code, so that they start in half the time. */
   readonly codeCache: string;
@@ -66,6 +67,7 @@ export class Rig {
   #node: KilledNode | undefined;
   #newest: readonly string[] = [];
   #interrupted: readonly string[] = [];
+  readonly #samples = createRandom(1);
   /** Of the modules that clients asked for last. */
   #folders: ReadonlySet<string> = new Set();
   #round = 0;
@@ -100,12 +102,15 @@ export class Rig {
     await this.start();
     await this.#expectAcknowledged();
     const set = `${this.mode}${this.#round}`;
-    const ingest = new Ingest({ url: this.url, again: this.#interrupted, set, random });
+    const own = createRandom(random.int(1_000_000));
+    const ingest = new Ingest({ url: this.url, again: this.#interrupted, set, random: own });
     // While it is killed the bucket may be on its way back.
     const moments = [random.int(maxIngestMs), random.int(maxIngestMs)].sort((a, b) => a - b);
     await delay(moments[0] ?? 0);
-    if (random.chance(50)) await link?.setFault(undefined);
-    if (random.chance(50)) await delay((moments[1] ?? 0) - (moments[0] ?? 0));
+    const isBack = random.chance(50);
+    const isLater = random.chance(50);
+    if (isBack) await link?.setFault(undefined);
+    if (isLater) await delay((moments[1] ?? 0) - (moments[0] ?? 0));
     await this.#kill(ingest);
     for (const problem of ingest.problems) this.#problem(problem);
     this.#newest = ingest.acknowledged;
@@ -236,9 +241,9 @@ export class Rig {
 
   /** What clients got in the last round must be there now, though nobody could fetch it again. */
   async #expectAcknowledged(): Promise<void> {
-    const { upstream, random } = this.#options;
+    const { upstream } = this.#options;
     const older = [...this.acknowledged];
-    const some = older.length === 0 ? [] : Array.from({ length: 5 }, () => random.pick(older));
+    const some = older.length === 0 ? [] : Array.from({ length: 5 }, () => this.#samples.pick(older));
     upstream.weather.isOff = true;
     const missing = await this.missing([...this.#newest, ...some].filter((key) => !key.endsWith("/list")));
     upstream.weather.isOff = false;

@@ -4,7 +4,7 @@ import path from "node:path";
 import { createRandom } from "../../support/random.ts";
 import { startGeneratedUpstream } from "../generated-upstream.ts";
 import { fullProblems, problemsWithoutDisk } from "./full-check.ts";
-import type { KillMode } from "./modes.ts";
+import { type KillMode, killModes } from "./modes.ts";
 import { type KillFigures, Rig } from "./rig.ts";
 
 export interface KillsOptions {
@@ -36,7 +36,7 @@ export interface KillsReport {
 /** Then something is so wrong that no more is learned. */
 const maxProblems = 100;
 
-/** `kill -9` in the middle of ingest, again and again on the same data folders. Everything that is chosen is chosen by the seed. */
+/** `kill -9` in the middle of ingest, again and again on the same data folders. When and how is chosen by the seed; what is under way at that moment is up to the machine. */
 export async function runKills(options: KillsOptions): Promise<KillsReport> {
   const {
     count,
@@ -48,7 +48,7 @@ export async function runKills(options: KillsOptions): Promise<KillsReport> {
     isEnough = () => true,
   } = options;
   const startedAt = performance.now();
-  const random = createRandom(seed);
+  const samples = createRandom(seed);
   const problems: string[] = [];
   const report = (problem: string): void => {
     problems.push(problem);
@@ -59,9 +59,10 @@ export async function runKills(options: KillsOptions): Promise<KillsReport> {
   started.defer(() => rm(codeCache, { recursive: true, force: true }));
   const upstream = started.use(await startGeneratedUpstream(createRandom(seed + 1)));
   const rigs: { readonly rig: Rig; readonly share: number; readonly proven: Set<string> }[] = [];
-  for (const mode of ["disk", "bucket", "workers"] as const) {
+  for (const [index, mode] of killModes.entries()) {
     const share = modes[mode] ?? 0;
     if (share === 0) continue;
+    const random = createRandom(seed * 10 + index);
     const rig = await Rig.create({ mode, upstream, random, codeCache, report });
     started.defer(() => rig.remove());
     // What V8 made of the code is written when a process ends by itself, which those of the rounds never do.
@@ -78,13 +79,13 @@ export async function runKills(options: KillsOptions): Promise<KillsReport> {
     const { rig, proven } = next;
     await rig.killOnce();
     if (rig.figures.kills % fullCheckEvery === 0) {
-      for (const problem of await fullProblems(rig, random, proven)) report(`${rig.mode}: ${problem}`);
+      for (const problem of await fullProblems(rig, samples, proven)) report(`${rig.mode}: ${problem}`);
     }
     if ((kill + 1) % 10 === 0) log(progress(kill + 1, rigs, startedAt));
   }
   for (const { rig } of rigs) {
-    for (const problem of await fullProblems(rig, random, new Set())) report(`${rig.mode}, at the end: ${problem}`);
-    for (const problem of await problemsWithoutDisk(rig, random)) report(`${rig.mode}, at the end: ${problem}`);
+    for (const problem of await fullProblems(rig, samples, new Set())) report(`${rig.mode}, at the end: ${problem}`);
+    for (const problem of await problemsWithoutDisk(rig, samples)) report(`${rig.mode}, at the end: ${problem}`);
   }
   return {
     modes: rigs.map(({ rig }) => ({ mode: rig.mode, warnings: rig.warnings, ...rig.figures })),
