@@ -70,6 +70,14 @@ describe("an outbox", () => {
     outbox.close();
   });
 
+  it("postpones to a moment between two milliseconds, as waits by chance are", async () => {
+    const outbox = await open();
+    outbox.add("a");
+    outbox.postpone(entryOf(outbox, "a"), clock.now() + 4999.3);
+    expect(outbox.nextDueAt()).toBe(clock.now() + 5000);
+    outbox.close();
+  });
+
   it("makes sure of its entries once a minute, and when it is closed", async () => {
     const outbox = await open();
     expect(outbox.flushedAt).toBeUndefined();

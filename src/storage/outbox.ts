@@ -139,8 +139,9 @@ export class Outbox {
     return next === undefined || next === null ? undefined : Number(next);
   }
 
+  /** `until` is in milliseconds since the epoch, whole or not. */
   postpone({ key, serial }: OutboxEntry, until: number): void {
-    this.#run("write", ({ postpone }) => postpone.run(until, key, serial));
+    this.#run("write", ({ postpone }) => postpone.run(Math.ceil(until), key, serial));
   }
 
   /** Nothing waits for its time any more: what kept them from being sent is over. */
