@@ -68,7 +68,7 @@ export const bucketSchema = section(
       restart: true,
       defaultDoc: "`false`",
       synonyms: ["sole_writer", "single_writer", "exclusive"],
-      doc: "That no other node writes to this bucket. Needed for a store that does not heed `If-None-Match`, where nothing else could tell which of two nodes was first; with `[database]`, that decides, and this is not needed. A second node that says so as well is refused.",
+      doc: "That no other node writes to this bucket. Needed for a store that does not heed `If-None-Match`, where nothing else could tell which of two nodes was first; with `[database]`, that decides, and this is not needed. A second node that says so as well is refused; `sluice scrub --in-bucket --fix` waits until Sluice is stopped.",
     }),
   },
 );

@@ -84,6 +84,8 @@ export class Eviction {
 
   /** Space is scarce on the disk, by what its reserve says. */
   makeRoom(missingBytes: number): void {
+    // While it rests space may come back; if it does not, this is said again.
+    if (this.#isResting) return;
     this.#missingBytes = missingBytes;
     this.#begin();
   }
@@ -106,16 +108,22 @@ export class Eviction {
     };
   }
 
+  get #isResting(): boolean {
+    return this.#options.clock.now() < this.#restsUntil;
+  }
+
   #begin(): void {
-    const { clock, events, disk } = this.#options;
-    if (this.#running !== undefined || this.#closing.signal.aborted || clock.now() < this.#restsUntil) return;
+    const { events, disk } = this.#options;
+    if (this.#running !== undefined || this.#closing.signal.aborted || this.#isResting) return;
     this.#running = attempt(events, disk.name, () => this.#round()).then(() => (this.#running = undefined));
   }
 
   async #round(): Promise<void> {
     const { clock } = this.#options;
     this.#bytes ??= await this.#measure();
-    const need = await this.#need();
+    const wanted = this.#missingBytes;
+    this.#missingBytes = 0;
+    const need = await this.#need(wanted);
     if (need === undefined) return;
     const { bytes, candidates } = await this.#survey();
     this.#bytes = bytes;
@@ -123,15 +131,14 @@ export class Eviction {
     if (freed < need.bytes) this.#restsUntil = clock.now() + restMs;
   }
 
-  async #need(): Promise<Need | undefined> {
+  async #need(wantedBytes: number): Promise<Need | undefined> {
     const { maxBytes, dataDir, clock } = this.#options;
     const bytes = this.#bytes ?? 0;
     if (maxBytes > 0 && bytes > maxBytes) return { reason: "quota", bytes: bytes - maxBytes * (1 - slack) };
     this.#spaceCheckedAt = clock.now();
     const { freeBytes, totalBytes } = await spaceOf(dataDir);
     const low = Math.min(lowSpaceBytes, totalBytes / 20);
-    const missing = Math.max(freeBytes < low ? 2 * low - freeBytes : 0, this.#missingBytes);
-    this.#missingBytes = 0;
+    const missing = Math.max(freeBytes < low ? 2 * low - freeBytes : 0, wantedBytes);
     return missing > 0 ? { reason: "space", bytes: missing } : undefined;
   }
 

@@ -201,8 +201,7 @@ export class Uploader {
     const borrowed = await disk.borrow(key);
     if (borrowed === undefined) return "gone";
     try {
-      const content =
-        borrowed.size <= wholeReadBytes ? await this.#readSound(key) : await this.#withHash(key, borrowed);
+      const content = await this.#soundContent(key, borrowed);
       if (content === undefined) return "gone";
       const outcome = await guard.ask({ work: () => bucket.create(key, content) });
       if (outcome === "created") return "uploaded";
@@ -212,26 +211,27 @@ export class Uploader {
     return this.#compare(key);
   }
 
-  /** The hash of what was kept: of a file that has rotted since, the bucket knows that it is not what was meant. */
-  async #withHash<T extends object>(key: BlobKey, content: T): Promise<T & { readonly sha256: string | undefined }> {
-    return { ...content, sha256: await this.#recordedHash(key) };
-  }
-
   async #recordedHash(key: BlobKey): Promise<string | undefined> {
     const { ledger, events } = this.#options;
     return (await attempt(events, ledger.name, () => ledger.facts(key)))?.sha256;
   }
 
-  /** What rotted on this disk must not get into the bucket. Zips have checksums that tell. */
-  async #readSound(key: BlobKey): Promise<BlobContent | undefined> {
-    const { disk, ledger, events } = this.#options;
+  /** What rotted on this disk must not get into the bucket: other nodes believe the hash that goes with it. */
+  async #soundContent(
+    key: BlobKey,
+    borrowed: { readonly file: string; readonly size: number },
+  ): Promise<BlobContent | undefined> {
+    const { disk, events } = this.#options;
     const blob = await disk.get(key);
     if (blob === undefined) return undefined;
-    const bytes = await blob.read();
-    const facts = await attempt(events, ledger.name, () => ledger.facts(key));
-    if (facts === undefined || facts.sha256 === (await sha256Of(bytes))) return { bytes };
-    events.emit({ type: "file_corrupt", key, reason: "it is not what was recorded, and was not sent to the bucket" });
-    await disk.setAside(key, blob.revision);
+    const content = borrowed.size <= wholeReadBytes ? { bytes: await blob.read() } : borrowed;
+    const sha256 = "bytes" in content ? await sha256Of(content.bytes) : await sha256OfStream(blob.stream());
+    const recorded = await this.#recordedHash(key);
+    if (recorded === undefined || recorded === sha256) return { ...content, sha256 };
+    // Who read it meanwhile may have set it aside.
+    if (await disk.setAside(key, blob.revision)) {
+      events.emit({ type: "file_corrupt", key, reason: "it is not what was recorded, and was not sent to the bucket" });
+    }
     return undefined;
   }
 

@@ -196,8 +196,25 @@ describe.skipIf(lacksS3Server(minio))("stores with disks of their own in front o
     // The first one finds the damage.
     await again.store.read(parseRequest("/example.com/m2/@v/v1.0.0.zip"));
     expect(await readModule(again.store, 2)).toEqual(hashesOf(2));
-    expect(again.events.of("file_corrupt")).toHaveLength(1);
+    // After a restart the newest files are compared with the bucket, too, so that two may find it at the same moment.
+    const corrupt = new Set(again.events.of("file_corrupt").map(({ key }) => key));
+    expect([...corrupt]).toEqual(["example.com/m2/@v/v1.0.0.zip"]);
     expect(await bucket.stat("example.com/m2/@v/v1.0.0.zip")).toBeDefined();
+  });
+
+  it.each([
+    ["small", 1],
+    ["large", largeModules(1)[0] ?? 0],
+  ])("send no %s file that has rotted while it waited for the bucket", async (_, index) => {
+    const a = await openNode();
+    await server.kill();
+    await keepModule(a.store, index);
+    const zip = blobKey(zipOf(index));
+    await rotOnDisk(a, zip);
+    await server.startAgain();
+    await untilSent(a);
+    expect(await bucket.stat(zip)).toBeUndefined();
+    expect(a.events.of("file_corrupt").map(({ key }) => key)).toEqual([zip]);
   });
 
   it("take a broken file out of the bucket, and the good one that comes takes its place", async () => {
