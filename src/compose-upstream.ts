@@ -69,6 +69,7 @@ export function composeUpstreams(
         http,
         queue: { maxWaiting: upstream.maxWaiting, maxWaitMs: fetch.clientWaitMs },
         retry: { attempts: override?.attempts ?? upstream.attempts },
+        waitWhileDownMs: upstream.waitWhileDownMs,
         budget: withinBudget(createRetryBudget(systemClock, { capacity: retriesPerPlace * concurrency }), retries),
         health,
         notFoundStatus: override?.notFoundStatus,

@@ -86,7 +86,7 @@ export const upstreamSchema = section("Where modules come from.", {
   attempts: setting(value.integer({ min: 1, max: 20 }), {
     kind: "integer",
     default: 10,
-    doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000.",
+    doc: "Times one upstream is tried for one file before it counts as failed. With 3 of 10 requests failing, 4 lose one file in 120, 10 lose one in 170 000. Where it does not work at all (no connection, cut answers, 503), and nobody else is asked then, it is tried for `wait_while_down`, unless this is 1.",
   }),
   hedgePercent: setting(value.integer({ max: 100 }), {
     kind: "integer",

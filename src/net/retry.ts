@@ -15,6 +15,8 @@ export interface RetryOptions {
    * 120, so that a download of some hundred modules never succeeds; ten lose one in 170 000.
    */
   readonly attempts?: number;
+  /** Asked when the attempts are used up: whether this failure is followed by another one all the same. Default: never. */
+  readonly persists?: ((error: SluiceError) => boolean) | undefined;
   /**
    * The first wait is between 0 and this, the next between 0 and three times that, and so on. Default 25 ms: most failures are gone
    * at once, so the first retries cost little, and the last ones are still far apart. A crowd of them is what the budget prevents.
@@ -70,7 +72,8 @@ export async function withRetry<T>(operation: (attempt: number) => Promise<T>, o
     } catch (error) {
       const isFurther = options.wentFurther?.() === true;
       failures = isFurther ? 1 : failures + 1;
-      if (!isSluiceError(error) || failures >= attempts || signal.aborted || !isRetryable(error)) throw error;
+      if (!isSluiceError(error) || signal.aborted || !isRetryable(error)) throw error;
+      if (failures >= attempts && options.persists?.(error) !== true) throw error;
       const delayMs = delayBefore(failures, error, options);
       if (delayMs === undefined || clock.now() - startedAt + delayMs > maxElapsedMs) throw error;
       if (budget !== undefined && !isFurther && !budget.take()) throw error;

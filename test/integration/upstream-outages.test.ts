@@ -25,6 +25,7 @@ function simulate(random: Random, play: (clock: ManualClock) => Turn) {
     clock,
     events,
     retry: { random: () => random.int(1_000_000) / 1_000_000 },
+    waitWhileDownMs: 30_000,
   });
   return { clock, events, upstream, source };
 }
@@ -74,6 +75,32 @@ describe("an upstream that comes and goes", () => {
       await source.close();
     },
   );
+
+  const lengths = [5, 11, 18];
+  test.each(
+    (["refused", "reset", "cut", 503] as const).flatMap((turn) => lengths.map((seconds) => ({ turn, seconds }))),
+  )("is waited for by who asks alone: $turn for $seconds s", async ({ turn, seconds }) => {
+    for (let seed = 0; seed < 8; seed++) {
+      const { clock, source } = simulate(createRandom(seed), ({ now }) => (now() < endsAt ? turn : "ok"));
+      const endsAt = clock.now() + seconds * 1000;
+      const [outcome] = await settle(clock, fetchMany(source, 1), 500);
+      expect(outcome).toMatchObject({ status: "fulfilled" });
+      await source.close();
+    }
+  });
+
+  test("is not waited for longer than that, nor by who has somebody else to ask", async () => {
+    const { clock, source } = simulate(createRandom(1), () => "refused");
+    const startedAt = clock.now();
+    await settle(clock, fetchMany(source, 1), 500);
+    expect(clock.now() - startedAt).toBeGreaterThan(20_000);
+    expect(clock.now() - startedAt).toBeLessThan(35_000);
+    const again = clock.now();
+    await clock.advance(600_000);
+    await settle(clock, [fetchBytes(source, mod, { ...contextOf(), failFast: true, mayMoveOn: true })], 500);
+    expect(clock.now() - again - 600_000).toBeLessThan(5_000);
+    await source.close();
+  });
 
   /** Somebody asks for something every few hundred milliseconds. */
   async function passOutage(scene: {

@@ -34,6 +34,8 @@ export interface UpstreamSourceOptions {
   readonly retry?: Pick<RetryOptions, "attempts" | "baseMs" | "capMs" | "maxRetryAfterSeconds" | "random"> | undefined;
   /** How long failures before the body are tried again, counted from the first attempt. Default 60 s. */
   readonly patienceMs?: number | undefined;
+  /** While the upstream does not work at all, it is tried for so long, more often than `retry.attempts` if need be. Default 0. */
+  readonly waitWhileDownMs?: number | undefined;
   /** Shared between the entries of one server, if there are several. Default: an own one. */
   readonly budget?: RetryBudget | undefined;
   /** What is known of it, and with that how many requests may be under way. The source closes it. Default: an own one. */
@@ -63,7 +65,7 @@ export interface Attempt {
  * failure that may be gone the next time is followed by another attempt, within limits and a budget of the whole upstream.
  */
 export function createUpstreamSource(options: UpstreamSourceOptions): Source {
-  const { name, http, clock, events, patienceMs = 60_000 } = options;
+  const { name, http, clock, events, patienceMs = 60_000, waitWhileDownMs = 0 } = options;
   const budget = options.budget ?? createRetryBudget(clock);
   const maxBytes = { ...defaultMaxBytes, ...options.maxBytes };
   const credentials = options.credentials?.reveal();
@@ -90,6 +92,7 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
       const { signal, client, failFast = false, mayMoveOn = false, elsewhere } = context;
       const asker = { signal, failFast, since: clock.now() };
       const judge = createRetryJudge({ clock, patienceMs });
+      const mayPersist = !mayMoveOn && !failFast && options.retry?.attempts !== 1;
       let attempts = 0;
       try {
         return await withRetry(
@@ -125,6 +128,8 @@ export function createUpstreamSource(options: UpstreamSourceOptions): Source {
             signal,
             name,
             budget,
+            // Who asks alone does not open the breaker by the attempts it has, and waits for the end of an outage like others.
+            persists: (error) => mayPersist && judge.isOutage(error) && clock.now() - asker.since < waitWhileDownMs,
             isRetryable: (error) =>
               !isKnownDown(error) && !(mayMoveOn && error.code === "upstream_timeout") && judge.isRetryable(error),
             wentFurther: judge.wentFurther,

@@ -9,6 +9,8 @@ export interface RetryJudge {
   /** Tells it how the attempt went that `isRetryable` will be asked about. */
   readonly ended: (attempt: Attempt) => void;
   readonly isRetryable: (error: SluiceError) => boolean;
+  /** Whether it says nothing of the file, but that the upstream, or the way there, does not work. */
+  readonly isOutage: (error: SluiceError) => boolean;
   /** Whether that attempt went on where another one broke off, and brought a good part of the file. */
   readonly wentFurther: () => boolean;
   /** Whether the next attempt may ask for the rest of a file: not of an upstream that fails whenever it is asked for that. */
@@ -60,6 +62,11 @@ export function createRetryJudge({
       }
       if (isFurther && error === last?.bodyError) return isTransient(error);
       return isTransient(error) && clock.now() - startedAt < patienceMs;
+    },
+    isOutage(error) {
+      if (last === undefined) return false;
+      if (wasCut(error, last) || last.status === 503) return true;
+      return last.status === undefined && error.code === "upstream_failed";
     },
     mayAskForRest: () => refusedRests < maxRefusedRests,
     wentFurther: () => isFurther && last !== undefined && last.start > 0,
