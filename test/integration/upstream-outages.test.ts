@@ -81,7 +81,7 @@ describe("an upstream that comes and goes", () => {
     (["refused", "reset", "cut", 503] as const).flatMap((turn) => lengths.map((seconds) => ({ turn, seconds }))),
   )("is waited for by who asks alone: $turn for $seconds s", async ({ turn, seconds }) => {
     for (let seed = 0; seed < 8; seed++) {
-      const { clock, source } = simulate(createRandom(seed), ({ now }) => (now() < endsAt ? turn : "ok"));
+      const { clock, source } = simulate(createRandom(seed), (time) => (time.now() < endsAt ? turn : "ok"));
       const endsAt = clock.now() + seconds * 1000;
       const [outcome] = await settle(clock, fetchMany(source, 1), 500);
       expect(outcome).toMatchObject({ status: "fulfilled" });
