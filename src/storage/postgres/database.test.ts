@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   databaseAt,
@@ -10,7 +12,7 @@ import {
 import { createAuthority } from "../../../test/support/certificates.ts";
 import { databaseOpener } from "../../../test/support/database-opener.ts";
 import { lacks } from "../../../test/support/needs.ts";
-import { closedPort } from "../../../test/support/loopback.ts";
+import { closedPort, listen } from "../../../test/support/loopback.ts";
 import { Secret } from "../../core/secret.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { postgresMigrations } from "./schema.ts";
@@ -177,6 +179,17 @@ describe.skipIf(lacksPostgres())("a PostgreSQL database", () => {
       ).toHaveLength(1);
     });
 
+    it("that hangs while the library asks for its types ends no process", async () => {
+      const { port } = new URL(url);
+      const mute = await muteFrom("pg_catalog.pg_type", Number(port));
+      const child = spawn(process.execPath, [databaseOpener, url.replace(`:${port}/`, `:${mute.port}/`)], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      const [errors, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
+      // It goes on without the database, and says so by 1. Node ends with 7 where nobody has caught an error.
+      expect([mute.hasBegun(), code], errors).toEqual([true, 1]);
+    });
+
     it("keeps nothing of a transaction that fails", async () => {
       const { database } = await opened();
       const failing = database.write(async (sql) => {
@@ -265,4 +278,23 @@ function upAgain(database: PostgresDatabase): Promise<void> {
 
 function answersOf(database: PostgresDatabase): Promise<unknown> {
   return database.read(async (sql) => (await sql`SELECT 1 AS one`)[0]?.["one"]);
+}
+
+/** A way to a server, closed when the test ends, that passes nothing on any more once a client has sent these words. */
+async function muteFrom(words: string, to: number): Promise<{ readonly port: number; hasBegun(): boolean }> {
+  let isMute = false;
+  const { port } = await listen(
+    createServer((client) => {
+      const server = connect(to, "127.0.0.1");
+      client.on("close", () => server.destroy());
+      server.on("error", () => client.destroy());
+      client.on("data", (chunk) => {
+        isMute ||= chunk.includes(words);
+        if (!isMute) server.write(chunk);
+      });
+      server.on("data", (chunk) => void (isMute || client.write(chunk)));
+    }),
+    "tcp",
+  );
+  return { port, hasBegun: () => isMute };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isLostConnection, isLostWrite } from "./lost-write.ts";
+import { isLostConnection, isLostStatement, isLostWrite } from "./lost-write.ts";
 
 function thrown(stack: string): TypeError {
   return Object.assign(new TypeError("Cannot read properties of null (reading 'write')"), { stack });
@@ -22,4 +22,12 @@ test("a statement whose connection went away says so", () => {
     true,
   );
   expect(isLostConnection(Object.assign(new Error("duplicate key"), { code: "23505" }))).toBe(false);
+});
+
+test("only a statement of the library's that lost its connection is passed over where nobody waits for it", () => {
+  const lost = (facts: object): Error => Object.assign(new Error("read ECONNRESET"), facts);
+  expect(isLostStatement(lost({ code: "CONNECTION_DESTROYED", query: "select 1" }))).toBe(true);
+  expect(isLostStatement(lost({ code: "ECONNRESET", query: undefined }))).toBe(true);
+  expect(isLostStatement(lost({ code: "ECONNRESET" }))).toBe(false);
+  expect(isLostStatement(lost({ code: "23505", query: "insert" }))).toBe(false);
 });

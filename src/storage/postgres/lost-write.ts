@@ -1,17 +1,26 @@
 let isSurviving = false;
 
 /**
- * postgres 3.4.9 writes the end of a transaction to a connection that was just lost, in an immediate of its own (`nextWrite` in its
- * connection.js): no promise hears of that, and Node ends the process. Nothing is lost by passing it over, as whoever waited for the
- * transaction has its error already; but the connection is of no use any more, so its pool must be let go of.
+ * Where postgres 3.4.9 does something by itself and the connection is lost meanwhile, no promise of ours hears of it, and Node ends the process:
+ * - It writes the end of a transaction in an immediate of its own (`nextWrite` in its connection.js).
+ * - It asks for the array types first on each connection (`fetchArrayTypes`), and nobody waits for that.
+ *
+ * Nothing is lost by passing these over: whoever waited for a statement of his own has its error already. But the connection is
+ * of no use any more, so its pool must be let go of.
  */
 export function surviveLostWrites(): void {
   if (isSurviving) return;
   isSurviving = true;
-  process.on("uncaughtException", (error) => {
+  process.on("uncaughtException", (error, origin) => {
+    if (origin === "unhandledRejection" ? isLostStatement(error) : isLostWrite(error)) return;
     // Anything else ends the process, as it would without this.
-    if (!isLostWrite(error)) throw error;
+    throw error;
   });
+}
+
+/** A statement that nobody waits for, on a connection that went away. The library says in its errors which statement it was. */
+export function isLostStatement(error: unknown): boolean {
+  return isLostConnection(error) && error instanceof Error && "query" in error;
 }
 
 export function isLostWrite(error: unknown): boolean {
