@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -12,7 +11,8 @@ import {
 import { createAuthority } from "../../../test/support/certificates.ts";
 import { databaseOpener } from "../../../test/support/database-opener.ts";
 import { lacks } from "../../../test/support/needs.ts";
-import { closedPort, listen } from "../../../test/support/loopback.ts";
+import { closedPort } from "../../../test/support/loopback.ts";
+import { muteFrom } from "../../../test/support/mute-way.ts";
 import { Secret } from "../../core/secret.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { postgresMigrations } from "./schema.ts";
@@ -278,23 +278,4 @@ function upAgain(database: PostgresDatabase): Promise<void> {
 
 function answersOf(database: PostgresDatabase): Promise<unknown> {
   return database.read(async (sql) => (await sql`SELECT 1 AS one`)[0]?.["one"]);
-}
-
-/** A way to a server, closed when the test ends, that passes nothing on any more once a client has sent these words. */
-async function muteFrom(words: string, to: number): Promise<{ readonly port: number; hasBegun(): boolean }> {
-  let isMute = false;
-  const { port } = await listen(
-    createServer((client) => {
-      const server = connect(to, "127.0.0.1");
-      client.on("close", () => server.destroy());
-      server.on("error", () => client.destroy());
-      client.on("data", (chunk) => {
-        isMute ||= chunk.includes(words);
-        if (!isMute) server.write(chunk);
-      });
-      server.on("data", (chunk) => void (isMute || client.write(chunk)));
-    }),
-    "tcp",
-  );
-  return { port, hasBegun: () => isMute };
 }
