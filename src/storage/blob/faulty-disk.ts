@@ -1,6 +1,7 @@
 import type { FaultBoard } from "../../core/faults.ts";
 import { storageError } from "../storage-error.ts";
 import type { DiskBlobStore } from "./disk.ts";
+import { passedOnDisk } from "./passed-on-disk.ts";
 
 /** A disk that takes nothing while a drill says that it is full. */
 export function withDiskFaults(disk: DiskBlobStore, faults: FaultBoard): DiskBlobStore {
@@ -10,15 +11,7 @@ export function withDiskFaults(disk: DiskBlobStore, faults: FaultBoard): DiskBlo
     throw storageError("write", disk.name, cause);
   };
   return {
-    name: disk.name,
-    stat: (key) => disk.stat(key),
-    get: (key) => disk.get(key),
-    list: (prefix) => disk.list(prefix),
-    files: () => disk.files(),
-    borrow: (key) => disk.borrow(key),
-    delete: (key) => disk.delete(key),
-    setAside: (key, revision) => disk.setAside(key, revision),
-    close: () => disk.close(),
+    ...passedOnDisk(disk),
     async create(key, content) {
       refuse();
       return disk.create(key, content);

@@ -1,6 +1,7 @@
 import type { BlobContent, BlobKey } from "../../core/ports.ts";
 import type { DiskReserve } from "../disk-reserve.ts";
 import type { DiskBlobStore } from "./disk.ts";
+import { passedOnDisk } from "./passed-on-disk.ts";
 
 /**
  * A disk that takes no files where less than its reserve would be left, and none under way either, so that they go through memory.
@@ -8,16 +9,7 @@ import type { DiskBlobStore } from "./disk.ts";
  */
 export function withReserve(disk: DiskBlobStore, reserve: DiskReserve): DiskBlobStore {
   return {
-    name: disk.name,
-    stat: (key) => disk.stat(key),
-    get: (key) => disk.get(key),
-    list: (prefix) => disk.list(prefix),
-    files: () => disk.files(),
-    borrow: (key) => disk.borrow(key),
-    delete: (key) => disk.delete(key),
-    setAside: (key, revision) => disk.setAside(key, revision),
-    replace: (key, bytes) => disk.replace(key, bytes),
-    check: () => disk.check(),
+    ...passedOnDisk(disk),
     async create(key: BlobKey, content: BlobContent) {
       if ("bytes" in content) await reserve.admit(content.bytes.length);
       else await reserve.admit(content.size, { isWritten: true });
