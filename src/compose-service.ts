@@ -52,7 +52,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     composeFleet(config, { events, network, processes: node.messages }));
   opened.defer(() => fleet.close());
   let git: GitPlace | undefined;
-  const { source, health } = composeSources(config, {
+  const { source, health, isRemote } = composeSources(config, {
     events,
     network,
     openGit: (isNeeded) => withLoad((git = node.git.open(config, { network, isNeeded })).source, load, "cold_git"),
@@ -76,6 +76,7 @@ export async function composeService(config: Config, node: Node): Promise<Servic
     messages: fleet.messages,
     confirmStored: config.sumdb.verify === "required",
     completeVersions: true,
+    ...(config.upstream.goModAhead ? { isGoModAhead: isRemote } : {}),
     onZip: ({ modulePath, version }) => sumdb.noteServed(modulePath, version),
     events,
     load,

@@ -5,11 +5,12 @@ import type { HealthOf } from "./core/health.ts";
 import { withOffline } from "./core/offline.ts";
 import type { Events } from "./core/events.ts";
 import type { Source } from "./core/ports.ts";
+import type { ModulePath } from "./protocol/brand.ts";
 import { createChain } from "./sources/chain.ts";
 import { type ChainEntry, type EndEntry, parseChain } from "./sources/chain-spec.ts";
 import type { EqualHedge } from "./sources/equals.ts";
 import { createPrivateRules } from "./sources/private.ts";
-import { createRoutes } from "./sources/routes.ts";
+import { createRoutes, isRemoteFirst } from "./sources/routes.ts";
 import { createFileSource } from "./sources/upstream/file.ts";
 import type { Network } from "./compose-network.ts";
 import { composeUpstreams } from "./compose-upstream.ts";
@@ -25,6 +26,8 @@ export interface Sources {
   readonly source: Source;
   /** Of all upstreams. */
   readonly health: HealthOf;
+  /** Whether this module is asked of an upstream on the network first. */
+  readonly isRemote: (modulePath: ModulePath) => boolean;
 }
 
 /** Builds the chains of upstreams, each with its own pool, queue, retry budget and health. `git` stays the caller's. */
@@ -32,12 +35,15 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
   const { events, network, openGit } = parts;
   const { patterns } = config.privateModules;
   const { chain, routes, groups } = config.upstream;
-  const chains = [chain, ...routes.map((route) => route.chain)].map(parseChain);
+  const mainEntries = parseChain(chain);
+  const parsed = routes.map((route) => ({ patterns: route.patterns, entries: parseChain(route.chain) }));
+  const chains = [mainEntries, ...parsed.map(({ entries }) => entries)];
   const isNeeded = patterns !== "" || chains.some((entries) => entries.at(-1)?.name === "direct");
+  const privateRules = createPrivateRules(patterns);
   const upstreams = composeUpstreams(config, { events, network });
   const shared = {
     ...(config.git.enabled ? { direct: openGit(isNeeded) } : {}),
-    privateRules: createPrivateRules(patterns),
+    privateRules,
     groups: groups.map(({ members, backups, balance }) => ({
       members: groupNames(members),
       backups: groupNames(backups),
@@ -51,10 +57,10 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
         : upstreams.open(entry),
     ),
   };
-  const main = createChain({ entries: parseChain(chain), ...shared });
-  const routed = routes.map((route) => ({
+  const main = createChain({ entries: mainEntries, ...shared });
+  const routed = parsed.map((route) => ({
     patterns: route.patterns,
-    source: createChain({ entries: parseChain(route.chain), ...shared }),
+    source: createChain({ entries: route.entries, ...shared }),
   }));
   const source: Source = {
     ...createRoutes(routed, main),
@@ -62,7 +68,11 @@ export function composeSources(config: Config, parts: SourceParts): Sources {
       await Promise.all([main, ...routed.map((route) => route.source)].map((one) => one.close()));
     },
   };
-  return { source: withOffline(source, network.offline), health: upstreams.health };
+  return {
+    source: withOffline(source, network.offline),
+    health: upstreams.health,
+    isRemote: (modulePath) => isRemoteFirst(modulePath, { main: mainEntries, routes: parsed, privateRules }),
+  };
 }
 
 type Open = (entry: Exclude<ChainEntry, EndEntry>) => Source;

@@ -32,6 +32,9 @@ interface Series {
  */
 const pauseMs = 1_000;
 
+/** What go alone has, go and Sluice share. Git, the zips and go's own work are spread over both, and nobody measures a server's throughput. */
+const cores = [serverCore, loadCore];
+
 /** A go command with a module cache of its own, by its name; a new one begins with nothing. */
 type Clients = (name: string) => Go;
 type Go = (args: readonly string[], goMod?: string) => Promise<number>;
@@ -107,35 +110,28 @@ async function measure({ rows, warmUp }: Series, gitUrl: string, bench: Bench): 
 
 type Work = (clients: Clients) => Promise<void>;
 
-/** The core that a server would have is the go command's too. */
 async function withDirect(gitUrl: string, work: Work): Promise<void> {
   const folder = temporaryFolder("direct");
   const config = path.join(folder, "gitconfig");
   writeFileSync(config, `[url "${gitUrl}/"]\n\tinsteadOf = https://${owner}/\n`);
   const env = { GOPROXY: "direct", GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: config };
-  await withClients({ env, cores: `${serverCore},${loadCore}` }, work);
+  await withClients(env, work);
   removeFolder(folder);
 }
 
 async function withSluice(gitUrl: string, work: Work): Promise<void> {
   const folder = temporaryFolder("sluice");
   const rule = `[{ pattern = "${owner}/*", url = "${gitUrl}/{rest}.git" }]`;
-  const sluice = await startSluice(folder, { GOPROXY: "off", SLUICE_PRIVATE: rule });
+  const sluice = await startSluice(folder, { GOPROXY: "off", SLUICE_PRIVATE: rule }, cores);
   try {
-    await withClients({ env: { GOPROXY: sluice.url.href }, cores: String(loadCore) }, work);
+    await withClients({ GOPROXY: sluice.url.href }, work);
   } finally {
     await sluice.stop();
     removeFolder(folder);
   }
 }
 
-interface Way {
-  readonly env: Readonly<Record<string, string>>;
-  /** Where go and its git may run. */
-  readonly cores: string;
-}
-
-async function withClients({ env, cores }: Way, work: Work): Promise<void> {
+async function withClients(env: Readonly<Record<string, string>>, work: Work): Promise<void> {
   const root = clientFolder();
   const client = (name: string): Go => {
     const folder = path.join(root, name);
@@ -143,7 +139,7 @@ async function withClients({ env, cores }: Way, work: Work): Promise<void> {
     return async (args, goMod) => {
       if (goMod !== undefined) writeFileSync(path.join(folder, "go.mod"), goMod);
       const begin = performance.now();
-      await promisify(execFile)("taskset", ["-c", cores, "go", ...args], {
+      await promisify(execFile)("taskset", ["-c", cores.join(","), "go", ...args], {
         cwd: folder,
         env: { ...process.env, ...goEnvironment(folder), HOME: folder, ...env },
       });

@@ -95,6 +95,12 @@ export const upstreamSchema = section("Where modules come from.", {
     synonyms: ["hedging", "hedge_share", "duplicate", "speculative"],
     doc: "How many of 100 requests may be sent once more because the answer is late (several times what half of the answers take, and at least 0.1 s) or pauses; the first good answer counts. Where the upstream is in an `[[upstream.group]]`, the next member that is well is asked instead, as soon as the answer is later than 95 of 100. When more than half of an upstream's answers are late it is slow, and nothing is sent to it twice. `0` is off. With 3 of 10 answers lost on their way, 40 covers all; 5 is enough for an upstream that is well.",
   }),
+  goModAhead: setting(value.flag(), {
+    kind: "boolean",
+    default: true,
+    synonyms: ["mod_ahead", "prefetch", "prefetch_mod"],
+    doc: "Whether the `.mod` of a version is fetched at the same time as its `.info`, as `go` asks for one after the other. For modules that are asked of an upstream on the network first, so never for private ones, and for four versions of a module in a minute.",
+  }),
   breaker: setting(value.flag(), {
     kind: "boolean",
     default: true,

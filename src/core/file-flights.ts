@@ -110,6 +110,10 @@ export class FileFlights {
     return this.#join(request, client).landed;
   }
 
+  isFetching(request: FileRequest): boolean {
+    return this.#flights.has(blobKey(request));
+  }
+
   /** Resolves when nothing fetches it, whatever became of it. */
   async settledOf(request: FileRequest): Promise<void> {
     await this.#flights.get(blobKey(request))?.landed.catch(() => undefined);

@@ -110,6 +110,11 @@ export class Load {
     );
   }
 
+  /** The same as an answer. Nobody is told: nobody misses it. */
+  mayAdmit(work: WorkClass): boolean {
+    return !isGivenUp(work, this.#pressure());
+  }
+
   health(): readonly PartHealth[] {
     const pressure = this.#pressure();
     const given = workClasses.filter((work) => isGivenUp(work, pressure));

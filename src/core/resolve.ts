@@ -7,6 +7,7 @@ import { isSluiceError, SluiceError } from "./errors.ts";
 import type { FleetMessage, PurgeSelection } from "./fleet.ts";
 import type { FetchContext, StoredFile } from "./ports.ts";
 import { FileFlights, type FileFlightOptions } from "./file-flights.ts";
+import { GoModAhead } from "./go-mod-ahead.ts";
 import { deriveLatest } from "./latest.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { offlineError, type OfflineSwitch } from "./offline.ts";
@@ -30,6 +31,8 @@ export interface ResolverOptions extends FileFlightOptions {
   readonly clientWaitMs: number;
   /** With a zip that was fetched, its `.mod` and `.info` are fetched behind it, where they are not stored. */
   readonly completeVersions?: boolean | undefined;
+  /** Modules of which the `.mod` is fetched along with an `.info`, where it is not stored. Default: none. */
+  readonly isGoModAhead?: ((modulePath: ModulePath) => boolean) | undefined;
   /** Told of each zip that is answered, but not of those that are answered again from the server's memory. */
   readonly onZip?: ((request: { readonly modulePath: ModulePath; readonly version: Version }) => void) | undefined;
 }
@@ -48,6 +51,7 @@ export class Resolver {
   readonly #options: ResolverOptions;
   readonly #files: FileFlights;
   readonly #records: Records;
+  readonly #goModAhead: GoModAhead;
   readonly #negatives: NegativeCache;
   readonly #purged = new PurgeTimes();
   /** Of what is remembered as missing, which every purge is about. */
@@ -56,6 +60,7 @@ export class Resolver {
   constructor(options: ResolverOptions) {
     this.#options = options;
     this.#files = new FileFlights({ ...options, notBefore: (request) => this.#purgedMissing.last(request) });
+    this.#goModAhead = new GoModAhead({ ...options, isMeant: options.isGoModAhead ?? (() => false) });
     this.#negatives = new NegativeCache({
       clock: options.clock,
       ttlMs: options.notFoundTtlMs,
@@ -156,11 +161,43 @@ export class Resolver {
       return this.#answerOffline(request);
     }
     if (isFile(request)) {
-      const answer = await this.#knowing(request, () => this.#files.fetch(request, client));
+      const answer = await this.#knowing(request, () => this.#fetchFile(request, client));
       if (request.kind === "zip" && this.#options.completeVersions === true) void this.#complete(request, client);
       return answer;
     }
     return this.#knowing(request, () => this.#records.fetch(request, client));
+  }
+
+  async #fetchFile(request: FileRequest, client: string): Promise<Answer> {
+    const isAhead = request.kind === "mod" && this.#goModAhead.isUnderWay(request);
+    const fetched = this.#files.fetch(request, client);
+    if (request.kind === "info") void this.#fetchGoModAhead(request, client);
+    try {
+      const answer = await fetched;
+      if (request.kind === "info") this.#forgetMissing(request);
+      return answer;
+    } catch (error) {
+      // It was asked for before its .info was answered, and may be there by now.
+      if (!isAhead || !isSluiceError(error, "not_found")) throw error;
+      return this.#files.fetch(request, client);
+    }
+  }
+
+  /** A version that exists now has the other files, too. */
+  #forgetMissing({ modulePath, version }: FileRequest): void {
+    for (const kind of ["mod", "zip"] as const) this.#negatives.delete(blobKey({ kind, modulePath, version }));
+  }
+
+  /** That it is not there is not remembered: it was asked for before anybody knew of the version. */
+  async #fetchGoModAhead(info: FileRequest, client: string): Promise<void> {
+    const { store, load } = this.#options;
+    const request = { ...info, kind: "mod" } as const;
+    // A refusal to do more is for what clients want.
+    if (!this.#files.isFetching(info) || load?.mayAdmit("background") === false) return;
+    await this.#goModAhead.run(request, async () => {
+      if (this.#negatives.get(blobKey(request)) !== undefined || (await store.isKnown(request))) return;
+      await this.#files.land(request, `${client}, ahead`);
+    });
   }
 
   /**

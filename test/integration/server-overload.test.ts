@@ -19,6 +19,8 @@ async function scene(): Promise<{ readonly upstream: FixtureUpstream; readonly s
     upstream: upstream.url,
     env: {
       SLUICE_LIMITS_MAX_FETCHES: String(maxFetches),
+      // One fetch for each request.
+      SLUICE_UPSTREAM_GO_MOD_AHEAD: "false",
       // What is old is asked for by the next one who wants it, who does not wait.
       SLUICE_FRESHNESS_TTL: "0s",
       SLUICE_SERVER_SHUTDOWN_TIMEOUT: "100ms",

@@ -36,8 +36,9 @@ function withoutOwn({ status, headers }: RawAnswer): unknown {
 describe("headers", () => {
   const immutable = "public, max-age=31536000, immutable";
   test.each([
-    ["example.com/leaf/@v/v1.0.0.info", "application/json", immutable],
+    // Before the .info, with which it comes along.
     ["example.com/leaf/@v/v1.0.0.mod", "text/plain; charset=utf-8", immutable],
+    ["example.com/leaf/@v/v1.0.0.info", "application/json", immutable],
     ["example.com/leaf/@v/v1.0.0.zip", "application/zip", immutable],
     ["example.com/leaf/@v/list", "text/plain; charset=utf-8", "public, max-age=60"],
     ["example.com/leaf/@latest", "application/json", "public, max-age=60"],
@@ -243,7 +244,7 @@ describe("not found", () => {
     expect(first.body.toString()).toContain("not found: example.com/leaf@v1.77.0");
     expect(second.headers["x-sluice-cache"]).toBe("negative");
     expect(second.headers["cache-control"]).toBe("public, max-age=30");
-    expect(upstream.requests).toHaveLength(1);
+    expect(upstream.requestsFor("example.com/leaf/@v/v1.77.0.info")).toHaveLength(1);
   });
 });
 
