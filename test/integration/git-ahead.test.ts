@@ -1,10 +1,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { createFairQueue, type FairQueue } from "../../src/net/fair-queue.ts";
 import { parseModulePath, parseVersion } from "../../src/protocol/module/index.ts";
+import { Activity } from "../../src/sources/git/activity.ts";
 import { createGitCommand } from "../../src/sources/git/command.ts";
 import { ObjectReaders } from "../../src/sources/git/object-reader.ts";
 import { Mirror } from "../../src/sources/git/repository-mirror.ts";
@@ -69,6 +71,27 @@ describe.skipIf(lacks("git"))("versions that nobody asked for yet", () => {
     expect(fetches()).toEqual(["tips ok", "ahead ok"]);
   });
 
+  test("are fetched when nobody waits for another repository either", async () => {
+    await buildRepo(join(root, "busy.git"), { commits: releases.slice(0, 1) });
+    const urls = { [path]: "lib", "git.example.com/busy": "busy" };
+    await using other = await createGitHarness({
+      places: Object.entries(urls).map(([place, name]) => ({ root: place, url: `${server.url}/${name}.git` })),
+      isAhead: true,
+    });
+    const release = Promise.withResolvers<void>();
+    const isBusy = ({ url }: { readonly url: string }): boolean => url.includes("busy");
+    server.setFault(isBusy, { kind: "delay", until: release.promise });
+    const busy = other.list("git.example.com/busy");
+    await server.arrived(isBusy);
+    await other.info(path, "v1.1.0");
+    // More than twice of what it waits for when nobody asks.
+    await delay(800);
+    expect(fetches(other)).toEqual(["tips ok"]);
+    release.resolve();
+    expect(await busy).toEqual(["v1.0.0"]);
+    await expect.poll(() => fetches(other), patient).toEqual(["tips ok", "ahead ok"]);
+  });
+
   test("are waited for by who wants one of them meanwhile", async () => {
     const release = Promise.withResolvers<void>();
     await sluice.list(path);
@@ -130,6 +153,7 @@ describe.skipIf(lacks("git"))("versions that nobody asked for yet", () => {
       queue: createFairQueue({ clock: systemClock, name: "git", concurrency: 1, maxWaiting: 10, maxWaitMs: 10_000 }),
       aheadQueue: fullQueue,
       gcTurn: (task) => task(),
+      activity: new Activity(systemClock),
       events: { emit: () => undefined },
       clock: systemClock,
       closing: closing.signal,

@@ -1,8 +1,11 @@
 import { readdir, stat } from "node:fs/promises";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { isSluiceError, type SluiceError } from "../../core/errors.ts";
 import type { Events } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { Activity } from "./activity.ts";
 import { isAbsentCommit } from "./failure.ts";
 import { FetchLimit } from "./fetch-limit.ts";
 import type { MirrorCopy } from "./mirror-copy.ts";
@@ -27,8 +30,11 @@ export interface MirrorFetchesOptions {
   readonly events: Events;
   /** Whether versions are fetched that nobody asked for yet. */
   readonly isAhead: boolean;
-  /** Somebody has a request for this repository. */
-  readonly isBusy: () => boolean;
+  /** Requests for this repository. */
+  readonly activity: Activity;
+  /** And for all of them. */
+  readonly allActivity: Activity;
+  readonly clock: Pick<Clock, "now">;
   readonly closing: AbortSignal;
 }
 
@@ -51,8 +57,10 @@ interface Ahead {
   isStarted: boolean;
 }
 
-/** The requests of one go command are closer to each other than this. */
-const aheadAfterMs = 100;
+/** The requests of one go command are closer to each other than this, also where it unpacks zips between them. */
+const aheadAfterMs = 300;
+/** So long at most for requests for other repositories. */
+const aheadAtLatestMs = 10_000;
 const tooLargeMs = 10 * 60_000;
 const fetchArgs = ["fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head"];
 
@@ -71,6 +79,8 @@ export class MirrorFetches {
   /** What was too much, by what was asked for: it is not fetched up to there again and again. */
   readonly #tooLarge = new LRUCache<string, SluiceError>({ max: 100, ttl: tooLargeMs });
   #aheadTimer: NodeJS.Timeout | undefined;
+  /** When the next fetch ahead was planned first. */
+  #aheadSince: number | undefined;
   #ahead: Ahead | undefined;
 
   constructor(parts: MirrorFetchesOptions) {
@@ -219,6 +229,7 @@ export class MirrorFetches {
         gitDir: folder,
         timeoutMs,
         onStart(pid) {
+          if (kind === "ahead") stepBack(pid);
           run.onStart?.(pid);
           limit?.start();
           void noteJob(folder, pid);
@@ -254,13 +265,19 @@ export class MirrorFetches {
   // What nobody asked for yet ---------------------------------------------------------------------------------------
 
   #planAhead(): void {
-    const { copy, isAhead, isBusy, closing } = this.#parts;
+    const { copy, isAhead, activity, allActivity, clock, closing } = this.#parts;
     clearTimeout(this.#aheadTimer);
     if (!isAhead || this.#needsRefs || closing.aborted) return;
-    this.#aheadTimer = setTimeout(() => {
-      if (isBusy()) this.#planAhead();
-      else void copy.exclusive(() => this.#fetchAhead()).catch(() => undefined);
-    }, aheadAfterMs);
+    this.#aheadSince ??= clock.now();
+    // In a place where somebody waits all the time it has its turn all the same.
+    const isLate = Math.abs(clock.now() - this.#aheadSince) >= aheadAtLatestMs;
+    const quietMs = isLate ? activity.quietMs : Math.min(activity.quietMs, allActivity.quietMs);
+    if (quietMs >= aheadAfterMs) {
+      this.#aheadSince = undefined;
+      void copy.exclusive(() => this.#fetchAhead()).catch(() => undefined);
+      return;
+    }
+    this.#aheadTimer = setTimeout(() => this.#planAhead(), aheadAfterMs - quietMs);
     this.#aheadTimer.unref();
   }
 
@@ -280,7 +297,9 @@ export class MirrorFetches {
       this.#tags.fetched(hashes, hashes.length * this.#bytesPerCommit);
       this.#planAhead();
     } catch (error) {
-      if (!stopping.signal.aborted) this.#tags.giveUp();
+      // With much to do it is left for later.
+      if (isSluiceError(error, "overloaded")) this.#planAhead();
+      else if (!stopping.signal.aborted) this.#tags.giveUp();
       throw error;
     } finally {
       this.#ahead = undefined;
@@ -307,6 +326,18 @@ export class MirrorFetches {
     const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".pack"));
     const sizes = await Promise.all(names.map((name) => sizeOf(join(folder, name))));
     return sizes.reduce((sum, size) => sum + size, 0);
+  }
+}
+
+/** A quarter of the processor where others want it: somebody may come to wait for it. */
+const niceness = 5;
+
+/** Behind what somebody waits for. A process that has ended, or a system that does not let us, is no failure. */
+function stepBack(pid: number): void {
+  try {
+    setPriority(pid, niceness);
+  } catch {
+    // It goes on as it is.
   }
 }
 

@@ -4,13 +4,14 @@ import { SluiceError } from "../../core/errors.ts";
 import { createFairQueue } from "../../net/fair-queue.ts";
 import type { AccessRemote } from "./credentials/access.ts";
 import type { Entitlement } from "./credentials/entitlement.ts";
+import { Activity } from "./activity.ts";
 import { createLimit } from "./limit.ts";
 import { sweepMirrors } from "./mirror-sweep.ts";
 import { ObjectReaders } from "./object-reader.ts";
 import type { GitAccess } from "./remote-host.ts";
 import { Mirror, type MirrorOptions, type MirrorView, type ViewContext } from "./repository-mirror.ts";
 
-type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "onFetched" | "closing";
+type SharedOptions = "queue" | "aheadQueue" | "readers" | "gcTurn" | "activity" | "onFetched" | "closing";
 
 export interface MirrorsOptions extends Omit<MirrorOptions, "url" | "access" | SharedOptions> {
   readonly access: AccessRemote;
@@ -61,7 +62,16 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
       void sweep();
     }, sweepAfterFetchMs).unref();
   };
-  const shared = { ...options, queue, aheadQueue, readers, gcTurn: createLimit(1), onFetched, closing: closing.signal };
+  const shared = {
+    ...options,
+    queue,
+    aheadQueue,
+    readers,
+    gcTurn: createLimit(1),
+    activity: new Activity(clock),
+    onFetched,
+    closing: closing.signal,
+  };
   const mirrors = new Map<string, Mirror>();
   const sweepOnce = (): Promise<void> =>
     sweepMirrors({

@@ -2,6 +2,7 @@ import { isSluiceError, SluiceError } from "../../core/errors.ts";
 import type { FetchContext } from "../../core/ports.ts";
 import { waitUnlessAborted } from "../../core/singleflight.ts";
 import { givenUp } from "../../net/given-up.ts";
+import { Activity } from "./activity.ts";
 import { GitError } from "./process.ts";
 import { isAbsentCommit } from "./failure.ts";
 import { MirrorCopy } from "./mirror-copy.ts";
@@ -49,6 +50,8 @@ export interface MirrorOptions extends RemoteHostOptions {
   readonly readers: ObjectReaders;
   /** Of all mirrors: whose packs are put together. */
   readonly gcTurn: <T>(task: () => Promise<T>) => Promise<T>;
+  /** Requests for all mirrors. */
+  readonly activity: Activity;
   /** For one fetch. */
   readonly fetchTimeoutMs: number;
   /** What one fetch may add to the folder. Default: anything. */
@@ -69,11 +72,12 @@ export class Mirror {
   readonly #copy: MirrorCopy;
   readonly #fetches: MirrorFetches;
   readonly #gc: MirrorGc;
-  #openViews = 0;
+  readonly #activity: Activity;
 
   constructor(parts: MirrorOptions) {
     const { fetchTimeoutMs, isAhead = false } = parts;
     this.#parts = parts;
+    this.#activity = new Activity(parts.clock);
     this.#host = new RemoteHost(parts);
     this.#refs = new RemoteRefs({ ...parts, host: this.#host, timeoutMs: Math.min(refsTimeoutMs, fetchTimeoutMs) });
     this.#copy = new MirrorCopy(parts);
@@ -91,14 +95,16 @@ export class Mirror {
       maxBytes: parts.maxFetchBytes,
       events: parts.events,
       isAhead,
-      isBusy: () => this.#openViews > 0,
+      activity: this.#activity,
+      allActivity: parts.activity,
+      clock: parts.clock,
       closing: parts.closing,
     });
   }
 
   view({ signal, client, isPrivate = false, notBefore = 0 }: ViewContext): MirrorView {
     if (isPrivate) this.#host.markPrivate();
-    this.#openViews += 1;
+    const leave = this.#enter();
     const { url, folder, clock } = this.#parts;
     const startedAt = clock.now();
     this.#copy.use();
@@ -114,8 +120,7 @@ export class Mirror {
     const wait = async <T>(work: () => Promise<T>): Promise<T> => {
       if (signal.aborted) throw givenUp(signal, url);
       const running = work();
-      this.#openViews += 1;
-      void running.catch(() => undefined).finally(() => (this.#openViews -= 1));
+      void running.catch(() => undefined).finally(this.#enter());
       try {
         return await waitUnlessAborted(running, signal);
       } catch (error) {
@@ -144,13 +149,20 @@ export class Mirror {
         }),
       pinned: (hash) => wait(() => this.#pinned(hash, client)),
       recover: async (error) => error instanceof RemoteMoved || this.#copy.recover(error, generation),
-      close: () => void (this.#openViews -= 1),
+      close: leave,
+    };
+  }
+
+  #enter(): () => void {
+    const leaves = [this.#activity, this.#parts.activity].map((activity) => activity.enter());
+    return () => {
+      for (const leave of leaves) leave();
     };
   }
 
   /** It has a folder, or somebody may yet ask for one. */
   get isInUse(): boolean {
-    if (this.#openViews > 0 || this.#copy.isOpened) return true;
+    if (this.#activity.isBusy || this.#copy.isOpened) return true;
     return this.#fetches.isWaiting || this.#refs.isAsking;
   }
 
@@ -162,12 +174,14 @@ export class Mirror {
 
   /** When the last request began that had it open. */
   get usedAt(): number {
-    return this.#openViews > 0 ? Number.POSITIVE_INFINITY : this.#copy.usedAt;
+    return this.#activity.isBusy ? Number.POSITIVE_INFINITY : this.#copy.usedAt;
   }
 
   /** Takes it from the disk unless it was used since `before`. Whoever asks next gets a new one. */
-  removeUnused(before: number): Promise<string | undefined> {
-    return this.#copy.removeIf(() => this.usedAt < before);
+  async removeUnused(before: number): Promise<string | undefined> {
+    const removed = await this.#copy.removeIf(() => this.usedAt < before);
+    if (removed !== undefined) this.#fetches.stop();
+    return removed;
   }
 
   async #tip(ref: string, hash: string, client: string): Promise<GitCommit | undefined> {
