@@ -188,6 +188,35 @@ describe("checks", () => {
     });
   });
 
+  test("find it out where each request is given up soon, and one comes after the other", async () => {
+    const late = new SluiceError("upstream_timeout", `${name}: no answer within 5 s`);
+    const { clock, health } = openChecked([]);
+    const states: string[] = [];
+    for (let number = 0; number < 3; number++) {
+      const sent = health.send({ failFast: false });
+      await clock.advance(5000);
+      sent?.failed(late);
+      sent?.end(false);
+      // Somebody else answers, and there is nothing to ask for a while.
+      await clock.advance(1000);
+      states.push(health.condition.state);
+    }
+    expect(states).toEqual(["ok", "ok", "down"]);
+  });
+
+  test("are not made where requests fail at once", async () => {
+    const { clock, health, asked, send } = openChecked([]);
+    for (let number = 0; number < 14; number++) {
+      send(refused);
+      await clock.advance(5000);
+    }
+    const given = health.send({ failFast: false });
+    await clock.advance(8000);
+    given?.end(undefined);
+    await clock.advance(60_000);
+    expect([asked(), health.condition.state]).toEqual([0, "ok"]);
+  });
+
   test("keep who has something else to answer from an upstream that is still down", async () => {
     const { clock, ask, health, fail, asked } = openChecked([hung, hung, "alive"]);
     await fail();

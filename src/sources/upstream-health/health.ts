@@ -216,11 +216,13 @@ export function createUpstreamHealth(options: UpstreamHealthOptions): UpstreamHe
       failed(error) {
         if (isSettled) return;
         isSettled = true;
+        if (error.code === "upstream_timeout") lookout?.gaveUp(sentAt);
         pass.failed(error);
         limit.failed(error, sentAt);
       },
       end(isGood) {
         unanswered.delete(cut);
+        if (!isSettled) lookout?.gaveUp(sentAt);
         pass.end();
         limit.ended();
         if (isGood === undefined) return;

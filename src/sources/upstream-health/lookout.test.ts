@@ -33,6 +33,10 @@ function open(outcomes: readonly Outcome[]) {
       oldest ??= clock.now();
       lookout.sent();
     },
+    giveUp(): void {
+      if (oldest !== undefined) lookout.gaveUp(oldest);
+      oldest = undefined;
+    },
     answer(times = 1): void {
       oldest = undefined;
       for (let time = 0; time < times; time++) lookout.answered();
@@ -73,6 +77,49 @@ describe("an upstream of which nothing comes for ten seconds", () => {
     // Once it was asked, after twenty answers.
     expect([scene.asked(), scene.silences]).toEqual([1, []]);
   });
+});
+
+test("what was waited for requests that were given up counts, the time between them does not", async () => {
+  const scene = open([late, late]);
+  const silences: number[] = [];
+  for (let number = 0; number < 3; number++) {
+    scene.send();
+    await scene.clock.advance(4000);
+    scene.giveUp();
+    await scene.clock.advance(60_000);
+    silences.push(scene.silences.length);
+  }
+  scene.send();
+  await scene.clock.advance(5000);
+  expect([silences, scene.silences]).toEqual([[0, 0, 1], [12_000]]);
+});
+
+test.each([
+  ["nothing", Number.POSITIVE_INFINITY],
+  ["others that are given up, every second", 1000],
+  ["others that are given up, every two seconds", 2000],
+])("a request that hangs tells after ten seconds beside %s", async (_, everyMs) => {
+  const scene = open([late, late]);
+  scene.send();
+  for (let ms = 200; ms <= 10_000; ms += 200) {
+    await scene.clock.advance(200);
+    if (ms % everyMs === 200) scene.lookout.gaveUp(scene.clock.now() - 200);
+  }
+  expect(scene.silences).toEqual([10_000]);
+});
+
+test("an answer makes up for all that was given up before", async () => {
+  const scene = open([]);
+  for (let number = 0; number < 20; number++) {
+    scene.send();
+    await scene.clock.advance(7000);
+    scene.giveUp();
+    scene.send();
+    scene.answer(0);
+    scene.lookout.answered();
+  }
+  // Once it was asked, after twenty answers.
+  expect([scene.asked(), scene.silences]).toEqual([1, []]);
 });
 
 describe("what a check fails with counts for nothing", () => {

@@ -19,6 +19,8 @@ export interface Lookout {
   sent(): void;
   /** One was answered. */
   answered(): void;
+  /** One that was sent at this time was given up, and nothing had come of it. */
+  gaveUp(sentAt: number): void;
   /** Whether it is back, as far as a check tells; `unknown` where checks tell nothing of this upstream. */
   ask(): Promise<"alive" | "unknown" | SluiceError>;
   close(): void;
@@ -40,6 +42,9 @@ export function createLookout(options: LookoutOptions): Lookout {
   const closing = new AbortController();
   let answers = 0;
   let answeredAt = clock.now();
+  /** Spent, since the last answer and until `givenUpAt`, on requests that were given up: whoever has somebody else to ask waits for none of them long. */
+  let waitedMs = 0;
+  let givenUpAt = 0;
   let answersChecks = false;
   let isWatching = false;
   return {
@@ -47,13 +52,24 @@ export function createLookout(options: LookoutOptions): Lookout {
       if (!isWatching) void watch();
     },
     answered() {
-      answeredAt = clock.now();
+      noteLife();
       answers += 1;
       if (answers === learnAfter && !answersChecks) void ask();
+    },
+    gaveUp(sentAt) {
+      // One that still waits has waited for as long.
+      waitedMs += silentSince(Math.min(sentAt, oldestUnanswered() ?? sentAt));
+      givenUpAt = clock.now();
     },
     ask,
     close: () => closing.abort(),
   };
+
+  function noteLife(): void {
+    answeredAt = clock.now();
+    waitedMs = 0;
+    givenUpAt = 0;
+  }
 
   async function ask(): Promise<"alive" | "unknown" | SluiceError> {
     const outcome = await check(closing.signal);
@@ -88,10 +104,11 @@ export function createLookout(options: LookoutOptions): Lookout {
       // What a request has brought meanwhile counts more than any check.
       if (closing.signal.aborted || forMs < silenceMs) return;
       if (outcome === "alive" || outcome === "unknown") {
-        answeredAt = clock.now();
+        noteLife();
         return;
       }
       if (number === checks) {
+        waitedMs = 0;
         options.onSilent(forMs, outcome);
         return;
       }
@@ -100,6 +117,14 @@ export function createLookout(options: LookoutOptions): Lookout {
 
   function silentMs(): number {
     const oldest = oldestUnanswered();
-    return oldest === undefined ? 0 : clock.now() - Math.max(oldest, answeredAt);
+    return waitedMs + (oldest === undefined ? 0 : silentSince(oldest));
+  }
+
+  /** How much of the time since then is not counted yet. */
+  function silentSince(sentAt: number): number {
+    const now = clock.now();
+    // Where the clock was set back.
+    givenUpAt = Math.min(givenUpAt, now);
+    return Math.max(0, now - Math.max(sentAt, answeredAt, givenUpAt));
   }
 }
