@@ -39,6 +39,25 @@ it("does not know whether a bucket has what it could not be asked for, whatever 
   await blobs.close();
 });
 
+it("keeps a file on the disk while the bucket has one of this name that cannot be read", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const key = "example.com/a/@v/v1.0.0.zip";
+  let isCut = true;
+  const bucket = passOnBlobs(await bucketFolder(folder), (operation) => {
+    // The few bytes of a refusal get through where a file does not.
+    if (isCut && operation === "get") throw new SluiceError("storage_failed", "the connection was cut");
+  });
+  await bucket.create(key, { bytes: Buffer.from("a zip") });
+  const { blobs, uploader } = await openDiskCache({ folder, events: recordEvents(), clock: systemClock }, bucket);
+  expect(await blobs.create(key, { bytes: Buffer.from("a zip") })).toBe("created");
+  expect(String(await readKey(blobs, key))).toBe("a zip");
+  isCut = false;
+  // The comparison that could not be made before.
+  expect(await uploader.push(key)).toBe("uploaded");
+  await blobs.close();
+});
+
 it("does not know of which versions a bucket has files that it could not be asked for", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-disk-cache-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -219,9 +219,17 @@ class DiskCache implements DiskCacheStore {
     if (!guard.isResting) {
       const outcome = await this.#ask(() => bucket.create(key, content));
       if (outcome === "created") await this.#keepCopy(key, content);
-      if (outcome !== undefined) return outcome;
+      // One that cannot be read now is compared with ours by the uploader; else this one would be kept nowhere.
+      const isSettled = outcome === "created" || (outcome === "exists" && (await this.#canRead(key)));
+      if (isSettled) return outcome;
     }
     return this.#createOnDisk(key, content);
+  }
+
+  async #canRead(key: BlobKey): Promise<boolean> {
+    const standing = await this.get(key);
+    standing?.discard();
+    return standing !== undefined;
   }
 
   async #createLarge(

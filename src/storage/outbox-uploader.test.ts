@@ -32,3 +32,23 @@ it("an outbox that cannot be read is told, and what waits in it is sent when it 
   await vi.waitFor(async () => expect(await bucket.stat(key)).toMatchObject({ size: 5 }));
   await blobs.close();
 });
+
+it("a zip is not sent beside another node's .mod, however much both nodes have the same .info", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "sluice-uploader-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const [clock, events, bucket] = [createManualClock(), recordEvents(), await bucketFolder(folder)];
+  const { blobs, disk, outbox, uploader } = await openDiskCache({ folder, clock, events }, bucket);
+  const version = "example.com/m/@v/v1.0.0";
+  const ours = { info: "the same", mod: "ours", zip: "our zip" };
+  for (const [kind, text] of Object.entries(ours)) {
+    await disk.create(`${version}.${kind}`, { bytes: Buffer.from(text) });
+    outbox.add(`${version}.${kind}`);
+  }
+  await bucket.create(`${version}.info`, { bytes: Buffer.from("the same") });
+  await bucket.create(`${version}.mod`, { bytes: Buffer.from("theirs") });
+  expect(await uploader.push(`${version}.zip`)).toBe("gone");
+  expect(await bucket.stat(`${version}.zip`)).toBeUndefined();
+  expect(events.of("bucket_conflict").map(({ key }) => key)).toEqual([`${version}.mod`, `${version}.zip`]);
+  expect(outbox.waiting).toBe(0);
+  await blobs.close();
+});

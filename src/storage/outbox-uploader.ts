@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { blobKey } from "../protocol/goproxy/index.ts";
+import { blobKey, type FileRequest } from "../protocol/goproxy/index.ts";
 import { isSluiceError } from "../core/errors.ts";
 import { Singleflight } from "../core/singleflight.ts";
 import type { Events } from "../core/events.ts";
@@ -40,6 +40,17 @@ const maxDelayMs = 5 * 60_000;
 const idleMs = 60_000;
 /** Up to this size a file is read and compared with its facts before it is sent. */
 const wholeReadBytes = 1024 * 1024;
+
+/**
+ * What is sent before a file, and decides whose version it is: an `.info` names the commit that the other two are of; where two nodes
+ * have the same one, as upstreams name none, the `.mod` tells their zips apart. No version is of one node in part.
+ */
+const decidedBy: Readonly<Record<FileRequest["kind"], readonly FileRequest["kind"][]>> = {
+  info: [],
+  mod: ["info"],
+  zip: ["info", "mod"],
+};
+const kinds = ["info", "mod", "zip"] as const;
 
 /** Brings into the bucket what waits in the outbox: at once what was just added, the rest as soon as the bucket takes it. */
 export class Uploader {
@@ -181,9 +192,10 @@ export class Uploader {
     const request = requestOf(key);
     if (request === undefined) return "gone";
     if (!isFileRequest(request)) return this.#sendRecord(key);
-    // It names the commit that the other two are of. So it is the one that decides who was first.
-    const pin = request.kind === "info" ? undefined : this.#options.outbox.find(blobKey({ ...request, kind: "info" }));
-    if (pin !== undefined && (await this.#upload(pin)) === "waiting") return "waiting";
+    for (const kind of decidedBy[request.kind]) {
+      const first = this.#options.outbox.find(blobKey({ ...request, kind }));
+      if (first !== undefined && (await this.#upload(first)) === "waiting") return "waiting";
+    }
     return this.#sendFile(key);
   }
 
@@ -254,13 +266,16 @@ export class Uploader {
     return "displaced";
   }
 
-  /** With an `.info`, what was made from our own commit and nobody else has yet goes, too. */
+  /** With it goes what belongs to it, and nobody else has yet. */
   async #displace(key: BlobKey): Promise<void> {
     const { outbox, disk, bucket, events } = this.#options;
     const request = requestOf(key);
     const derived =
-      request?.kind === "info"
-        ? (["mod", "zip"] as const).map((kind) => blobKey({ ...request, kind })).filter((other) => outbox.has(other))
+      request !== undefined && isFileRequest(request)
+        ? kinds
+            .filter((kind) => decidedBy[kind].includes(request.kind))
+            .map((kind) => blobKey({ ...request, kind }))
+            .filter((other) => outbox.has(other))
         : [];
     for (const lost of [key, ...derived]) {
       events.emit({ type: "bucket_conflict", key: lost, bucket: bucket.name });
