@@ -76,9 +76,10 @@ export class SluiceNode {
     process.kill(child.pid, "SIGKILL");
   }
 
-  /** Resident bytes of all its processes. */
+  /** Resident bytes of all its processes. What is mapped from files, such as Node itself, they share: it counts once. */
   rssBytes(): number {
-    return this.#processes().reduce((sum, pid) => sum + rssOf(pid), 0);
+    const all = this.#processes().map((pid) => residentBytesOf(pid));
+    return all.reduce((sum, { own }) => sum + own, 0) + Math.max(0, ...all.map(({ mapped }) => mapped));
   }
 
   async isReady(): Promise<boolean> {
@@ -113,11 +114,13 @@ export class SluiceNode {
   }
 }
 
-function rssOf(pid: number): number {
+function residentBytesOf(pid: number): { readonly own: number; readonly mapped: number } {
   try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return Number(kilobytes ?? 0) * 1024;
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const bytes = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) * 1024;
+    return { own: bytes("RssAnon") + bytes("RssShmem"), mapped: bytes("RssFile") };
   } catch {
-    return 0; // ended meanwhile
+    return { own: 0, mapped: 0 }; // ended meanwhile
   }
 }

@@ -20,6 +20,14 @@ it.each([
   expect(trendOf(samples(value), "rssMib").growth).toBeLessThan(0.05);
 });
 
+it("tells growth of what is left of a heap, not of its garbage", () => {
+  const flat = samples((minute) => 100 + (minute % 5) * (minute < 50 ? 10 : 40));
+  expect(trendOf(flat, "rssMib").growth).toBeGreaterThan(0.1);
+  expect(trendOf(flat, "rssMib", 5)).toMatchObject({ median: 100, least: 100, most: 100, growth: 0 });
+  const leaking = samples((minute) => 100 + minute + (minute % 5) * 20);
+  expect(trendOf(leaking, "rssMib", 5).growth).toBeGreaterThan(0.2);
+});
+
 function samples(value: (minute: number) => number): Sample[] {
   const none = {
     heapMib: 0,

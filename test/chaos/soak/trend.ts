@@ -10,8 +10,18 @@ export interface Trend {
   readonly growth: number;
 }
 
-export function trendOf(samples: readonly Sample[], name: keyof Sample): Trend {
-  const late = samples.slice(Math.floor(samples.length / 3));
+const leastWindows = 8;
+
+/** Of each `most` samples in a row (fewer in a short run) the one with the least counts: what is left of a heap when its garbage is gone. */
+export function trendOf(samples: readonly Sample[], name: keyof Sample, most = 1): Trend {
+  const all = samples.slice(Math.floor(samples.length / 3));
+  // A short run has at least some of them.
+  const window = Math.max(1, Math.min(most, Math.floor(all.length / leastWindows)));
+  const late = Array.from({ length: Math.floor(all.length / window) }, (_, index) =>
+    all
+      .slice(index * window, (index + 1) * window)
+      .reduce((least, sample) => (sample[name] < least[name] ? sample : least)),
+  );
   const values = late.map((sample) => sample[name]);
   const sorted = values.toSorted((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
