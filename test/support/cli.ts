@@ -3,9 +3,13 @@ import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
+/** How far a long command is, which it tells every few seconds. */
+const progressLines = /^\d+ of \d+ (?:files|records|versions)\n/gm;
+
 export interface CliResult {
   readonly code: number | null;
   readonly stdout: string;
+  /** Without the lines about progress: how long a command takes depends on the machine. */
   readonly stderr: string;
 }
 
@@ -50,7 +54,7 @@ export function startCli(
   }
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => resolve({ code, ...output }));
+    child.once("close", (code) => resolve({ code, ...output, stderr: output.stderr.replace(progressLines, "") }));
   });
   return {
     ended,
