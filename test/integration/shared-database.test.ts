@@ -77,7 +77,8 @@ describe.skipIf(lacksPostgres())("Sluices with one database", () => {
     await vi.waitFor(
       async () => {
         await ask(one.url, `${version}.zip`);
-        expect(await keysOf("sluice_facts")).toHaveLength(1);
+        // With it come the other files of the version, before or after.
+        expect(await keysOf("sluice_facts")).toContain(`${version.slice(1)}.zip`);
       },
       { timeout: 25_000 },
     );
