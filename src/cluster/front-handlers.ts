@@ -101,7 +101,7 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
         captureBytes: subjects.isShared ? captureBytes : 0,
       });
       const key = subjects.module && blobKey(subjects.module);
-      if (!isOutdated(key, changesBefore)) remember(url, subjects, answer);
+      if (!isOutdated(key, changesBefore)) remember(url, subjects, { ...answer, askedAt: startedAt });
     } catch (thrown) {
       const { error, status, headers, body } = answerError(thrown, id);
       if (response.headersSent || response.destroyed) response.destroy();
@@ -121,7 +121,11 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
     }
   };
 
-  const remember = (url: string, { subject, module, isShared }: Subjects, { head, body }: PassedAnswer): void => {
+  const remember = (
+    url: string,
+    { subject, module, isShared }: Subjects,
+    { head, body, askedAt }: PassedAnswer & { readonly askedAt: number },
+  ): void => {
     const { freshForMs, source } = readAnswer(head);
     if (!isShared || body === undefined || head.statusCode !== 200 || freshForMs <= 0) return;
     const { etag, "content-type": contentType, "cache-control": cacheControl } = head.headers;
@@ -146,6 +150,7 @@ export function createFrontHandlers(options: FrontOptions): FrontHandlers {
         etag,
       ],
       bytes: body,
+      askedAt,
       freshUntil: clock.now() + freshForMs,
       recordGet: options.recorder.prepare({ ...facts, method: "GET" }),
       recordHead: options.recorder.prepare({ ...facts, method: "HEAD", bytes: 0 }),

@@ -263,6 +263,7 @@ class Exchange {
       key,
       headers: Object.entries(hotHeaders).flat(),
       bytes,
+      askedAt: this.#startedAt,
       freshUntil: answer.immutable ? Number.POSITIVE_INFINITY : clock.now() + answer.freshForMs,
       recordGet: recorder.prepare(facts),
       recordHead: recorder.prepare({ ...facts, method: "HEAD", bytes: 0 }),

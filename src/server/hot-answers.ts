@@ -11,13 +11,15 @@ export interface HotAnswer {
   /** Name, value, name, value …, without `X-Request-Id`, which is each request's own, and without `Cache-Control` of mutable answers. */
   readonly headers: readonly string[];
   readonly bytes: Uint8Array;
+  /** When it was asked for, by `performance.now()`: what was forgotten since then is not remembered. */
+  readonly askedAt: number;
   /** Milliseconds since the epoch; infinite for immutable files. */
   readonly freshUntil: number;
   readonly recordGet: PreparedRecorder;
   readonly recordHead: PreparedRecorder;
 }
 
-interface Entry extends Omit<HotAnswer, "bytes"> {
+interface Entry extends Omit<HotAnswer, "askedAt" | "bytes"> {
   /** Of a small one a string, a character per byte: Node writes head and body as one then. */
   readonly body: Uint8Array | string;
   readonly head: ReadyHead;
@@ -46,6 +48,7 @@ const plainHeaders: ReadonlySet<string> = new Set(
 );
 const touchEveryMs = 60_000;
 const maxUrlLength = 512;
+const maxForgottenKeys = 1000;
 /** Bookkeeping of one entry, in bytes, so that many tiny answers count for what they cost. */
 const overheadBytes = 1024;
 /** Up to here one string for all is faster (a tile of a checksum database by a fifth); of larger ones its copy costs more. */
@@ -58,6 +61,8 @@ const stringLimitBytes = 12 * 1024;
 export class HotAnswers {
   readonly #options: HotAnswersOptions;
   readonly #entries: LRUCache<string, Entry>;
+  /** When, by `performance.now()`. */
+  readonly #forgotten = new LRUCache<BlobKey, number>({ max: maxForgottenKeys });
   readonly #date = new DateLine();
 
   constructor(options: HotAnswersOptions) {
@@ -100,14 +105,16 @@ export class HotAnswers {
     return true;
   }
 
-  add(url: string, { bytes, ...answer }: HotAnswer): void {
+  add(url: string, { bytes, askedAt, ...answer }: HotAnswer): void {
     if (url.length > maxUrlLength || url.includes("?")) return;
+    if (answer.key !== undefined && askedAt <= (this.#forgotten.get(answer.key) ?? -1)) return;
     const head = readyHead(answer.headers, this.#options.keepAliveTimeoutMs);
     this.#entries.set(url, { ...answer, head, body: compactBody(bytes), touchedAt: this.#options.clock.now() });
   }
 
   /** A stored file turned out to be wrong. Looks at all answers, so it is not for every day. */
   forget(key: BlobKey): void {
+    this.#forgotten.set(key, performance.now());
     for (const [url, entry] of this.#entries.entries()) if (entry.key === key) this.#entries.delete(url);
   }
 

@@ -30,7 +30,7 @@ export interface DataFolderOptions {
     /** Of the files on the disk in front of it; 0 is no limit. */
     readonly maxDiskBytes: number;
   };
-  /** Puts the ledger that several nodes share behind the folder's own. `concede` takes a file out of the store whose facts do not stand there. */
+  /** Puts the ledger that several nodes share behind the folder's own. `giveWay` takes a file out of the store whose facts do not stand there. */
   readonly shareLedger?: ShareLedger | undefined;
   /** Free space that files of modules leave alone, but at most a twentieth of the disk. Default 0, which is none. */
   readonly reserveBytes?: number;
@@ -38,7 +38,9 @@ export interface DataFolderOptions {
   readonly wrapDisk?: ((disk: DiskBlobStore) => DiskBlobStore) | undefined;
 }
 
-type ShareLedger = (local: Ledger, concede: (ours: FileFacts) => Promise<void>) => Promise<Ledger>;
+type ShareLedger = (local: Ledger, giveWay: GiveWay) => Promise<Ledger>;
+/** `settle` records the facts that stand. */
+type GiveWay = (ours: FileFacts, settle: () => Promise<void>) => Promise<void>;
 
 export interface OpenedStore extends ModuleStore {
   readonly health: HealthOf;
@@ -65,9 +67,9 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   const disk = withReserve(wrapDisk(own), reserve);
   const prepared = bucket && prepareBucket(bucket.store, clock);
   const { ledger: local, isNew } = await openLedger(options);
-  const opened = Promise.withResolvers<(ours: FileFacts) => Promise<void>>();
-  const concede = async (ours: FileFacts): Promise<void> => (await opened.promise)(ours);
-  const shared = options.shareLedger?.(local, concede).catch(async (error: unknown) => {
+  const opened = Promise.withResolvers<GiveWay>();
+  const giveWay: GiveWay = async (ours, settle) => (await opened.promise)(ours, settle);
+  const shared = options.shareLedger?.(local, giveWay).catch(async (error: unknown) => {
     await Promise.all([local.close(), disk.close(), bucket?.store.close()]);
     throw error;
   });
@@ -101,8 +103,19 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     await store.concede(key, take);
     conceded(key);
   });
-  opened.resolve(async (ours) => {
-    if (await isTaken(store, ours)) conceded(ours.key);
+  opened.resolve(async ({ key, h1 }, settle) => {
+    const request = requestOf(key);
+    if (request === undefined || h1 === undefined) return;
+    try {
+      await store.giveWay(request, {
+        reason: `its h1 is ${h1}, and another node was first with another one`,
+        h1,
+        settle,
+      });
+    } finally {
+      // Also where it was settled before: whoever asked in between may have been answered with ours.
+      conceded(key);
+    }
   });
   // Of a bucket only what is read is adopted: it may have much more than this node will ever need.
   const rebuilding = isNew
@@ -130,13 +143,6 @@ async function openTier(
     await options.disk.close();
     throw error;
   }
-}
-
-/** Another node was first with another content of this file: ours is set aside, if it is still there. */
-async function isTaken(store: ModuleStore, { key, h1 }: FileFacts): Promise<boolean> {
-  const request = requestOf(key);
-  if (request === undefined || h1 === undefined) return false;
-  return store.reject(request, { reason: `its h1 is ${h1}, and another node was first with another one`, h1 });
 }
 
 /**

@@ -2,7 +2,7 @@ import { open, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { diskBlobs, openTestStore, type StoreOptions, type StoreParts } from "../../test/support/module-stores.ts";
+import { diskBlobs, openTestStore, type StoreOptions, type TestStore } from "../../test/support/module-stores.ts";
 import { openFilesIn } from "../../test/support/open-files.ts";
 import { passOnBlobs, passOnLedger } from "../../test/support/pass-on.ts";
 import {
@@ -14,7 +14,6 @@ import {
   largeZip,
   listKey,
   modKey,
-  type ModuleStoreUnderTest,
   readAll,
   requestFor,
   sha256,
@@ -25,16 +24,17 @@ import {
 import { buildZip } from "../../test/support/fixture-modules.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { BlobStore, StoredFile } from "../core/ports.ts";
+import type { H1 } from "../protocol/brand.ts";
 
 const mib = 1024 * 1024;
-let subject: ModuleStoreUnderTest & StoreParts;
+let subject: TestStore;
 
 async function start(options?: StoreOptions): Promise<void> {
   subject = await openTestStore(options);
 }
 
 async function restart(): Promise<void> {
-  subject = { ...(await subject.restart()), folder: subject.folder };
+  subject = await subject.restart();
 }
 
 function fileOf(key: string): string {
@@ -233,6 +233,54 @@ async function sha256OfStored(blobs: BlobStore, key: string): Promise<string | u
   const blob = await blobs.get(key);
   return blob && sha256(Buffer.from(await blob.read()));
 }
+
+describe.each([modKey, zipKey])("another node's file that was first: %s", (key) => {
+  const theirs = { key, ...factsOf(key, variantOf(key, 1)), firstSeenAt: 1 };
+  const giveWay = (h1: H1 | undefined, during: () => Promise<void> = () => Promise.resolve()): Promise<void> => {
+    if (h1 === undefined) throw new TypeError(`${key} has no h1`);
+    const settle = async (): Promise<void> => {
+      await during();
+      await subject.ledger.removeFacts(key);
+      await subject.ledger.addFacts(theirs);
+    };
+    return subject.store.giveWay(requestFor(key), { reason: "another node was first", h1, settle });
+  };
+
+  beforeEach(async () => {
+    await start();
+    await keepGood(subject, key);
+    await restart();
+  });
+
+  it("takes the place of ours, which is neither read nor kept meanwhile", async () => {
+    const asked = Promise.withResolvers<void>();
+    const known = Promise.withResolvers<void>();
+    const given = giveWay(h1Of(key, contentOf(key)), () => {
+      asked.resolve();
+      return known.promise;
+    });
+    await asked.promise;
+    const reading = subject.store.read(requestFor(key));
+    const keeping = keepGood(subject, key);
+    keeping.catch(() => undefined);
+    known.resolve();
+    await given;
+    expect(await reading).toBeUndefined();
+    await expect(keeping).rejects.toMatchObject({ code: "integrity" });
+    expect(await subject.store.read(requestFor(key))).toBeUndefined();
+    expect(subject.store.peek(key)).toBeUndefined();
+    expect(await subject.blobs.stat(key)).toBeUndefined();
+    expect(subject.events.of("file_corrupt")).toMatchObject([{ key, reason: "another node was first" }]);
+    const kept = await subject.store.keep(requestFor(key), { bytes: variantOf(key, 1) }, theirs);
+    expect(await readAll(kept)).toEqual(variantOf(key, 1));
+  });
+
+  it("is left alone when it stands already", async () => {
+    await giveWay(h1Of(key, variantOf(key, 1)));
+    expect(await readAll(await readStored(key))).toEqual(contentOf(key));
+    expect(subject.events.of("file_corrupt")).toEqual([]);
+  });
+});
 
 describe("a lost file that comes back different", () => {
   beforeEach(async () => {

@@ -101,6 +101,8 @@ export class FileStore {
         // Whoever asked has followed it on its way; it is read into memory when the next one asks.
         return this.#streamedFile(recorded);
       }
+      // It may have been read before it was known to be the wrong one.
+      this.#options.hot.delete(key);
       const stored = await this.read(request);
       if (stored === undefined) throw new SluiceError("storage_failed", `${key} was stored but cannot be read back`);
       return stored;
@@ -133,16 +135,41 @@ export class FileStore {
 
   /** Another node was first with a file of this name: ours is taken out by `take` and forgotten, and theirs is read from then on. */
   concede(key: BlobKey, take: () => Promise<void>): Promise<void> {
-    const forget = async (): Promise<undefined> => {
+    return this.#withoutReaders(key, async () => {
       await this.#options.facts.forget(key);
       await take();
       this.#verified.delete(key);
       this.#options.hot.delete(key);
+    });
+  }
+
+  /**
+   * Another node was first with another content of this file: ours, of this h1, is set aside if it still stands, and `settle` records
+   * what the file must be. Nobody reads or keeps it meanwhile, as ours would be fetched again as if nothing were known.
+   */
+  giveWay(
+    request: FileRequest,
+    { reason, h1, settle }: { readonly reason: string; readonly h1: H1; readonly settle: () => Promise<void> },
+  ): Promise<void> {
+    const key = blobKey(request);
+    return this.#withoutReaders(key, async () => {
+      const standing = await this.#options.facts.find(key);
+      if (standing === undefined || standing.h1 === h1) {
+        await settle();
+        await this.#setAside(key, undefined, reason);
+      }
+      this.#options.hot.delete(key);
+    });
+  }
+
+  async #withoutReaders(key: BlobKey, work: () => Promise<void>): Promise<void> {
+    const turn = async (): Promise<undefined> => {
+      await work();
     };
-    return this.#turns.take(key, async () => {
+    await this.#turns.take(key, async () => {
       // In the turn of a read, as one that is under way would record ours again.
-      while (this.#reads.has(key)) await this.#reads.run(key, forget).catch(() => undefined);
-      await this.#reads.run(key, forget);
+      while (this.#reads.has(key)) await this.#reads.run(key, turn).catch(() => undefined);
+      await this.#reads.run(key, turn);
     });
   }
 

@@ -55,6 +55,11 @@ export interface ModuleStoreOptions {
 export interface ConcedingModuleStore extends ModuleStore {
   /** Another node was first with a file of this name: `take` takes ours out of the blobs, and all that is known of it is forgotten. */
   concede(key: BlobKey, take: () => Promise<void>): Promise<void>;
+  /** Another node was first with another content than ours, which has this h1: ours is set aside, and `settle` records what stands. */
+  giveWay(
+    request: ModuleRequest,
+    ours: { readonly reason: string; readonly h1: H1; readonly settle: () => Promise<void> },
+  ): Promise<void>;
 }
 
 /** Blobs, ledger, memory and integrity as one. Closing it closes `blobs` and `ledger`. */
@@ -141,6 +146,10 @@ class TieredModuleStore implements ConcedingModuleStore {
 
   concede(key: BlobKey, take: () => Promise<void>): Promise<void> {
     return this.#files.concede(key, take);
+  }
+
+  giveWay(request: ModuleRequest, ours: Parameters<ConcedingModuleStore["giveWay"]>[1]): Promise<void> {
+    return this.#files.giveWay(fileRequest(request), ours);
   }
 
   reject(request: ModuleRequest, wrong: { readonly reason: string; readonly h1?: H1 | undefined }): Promise<boolean> {

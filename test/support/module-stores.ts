@@ -4,7 +4,7 @@ import path from "node:path";
 import type { BlobStore, Ledger, ZipVerifier } from "../../src/core/ports.ts";
 import { createDiskBlobStore } from "../../src/storage/blob/disk.ts";
 import { openSqliteLedger } from "../../src/storage/ledger/sqlite.ts";
-import { createModuleStore } from "../../src/storage/module-store.ts";
+import { type ConcedingModuleStore, createModuleStore } from "../../src/storage/module-store.ts";
 import { Staging } from "../../src/storage/staging.ts";
 import { createZipVerifier } from "../../src/storage/zip-verifier.ts";
 import type { ModuleStoreUnderTest } from "../suites/module-store.ts";
@@ -29,8 +29,15 @@ export interface StoreOptions {
 const mib = 1024 * 1024;
 let sharedVerifier: ZipVerifier | undefined;
 
+export interface TestStore extends ModuleStoreUnderTest, StoreParts {
+  readonly events: RecordedEvents;
+  readonly clock: ManualClock;
+  readonly store: ConcedingModuleStore;
+  readonly restart: (options?: { readonly loseLedger: boolean }) => Promise<TestStore>;
+}
+
 /** A module store in a folder of its own, with the real verifier and an SQLite file. */
-export async function openTestStore(options: StoreOptions = {}): Promise<ModuleStoreUnderTest & StoreParts> {
+export async function openTestStore(options: StoreOptions = {}): Promise<TestStore> {
   const folder = await mkdtemp(path.join(tmpdir(), "sluice-store-"));
   return openIn({ folder, events: recordEvents(), clock: createManualClock() }, options);
 }
@@ -44,7 +51,7 @@ export function diskBlobs({ folder }: Pick<StoreParts, "folder">) {
   });
 }
 
-async function openIn(parts: StoreParts, options: StoreOptions): Promise<ModuleStoreUnderTest & StoreParts> {
+async function openIn(parts: StoreParts, options: StoreOptions): Promise<TestStore> {
   const { folder, events, clock } = parts;
   const { memoryBytes = 64 * mib, wholeFileLimitBytes = 32 * mib } = options;
   sharedVerifier ??= createZipVerifier();

@@ -22,7 +22,7 @@ export interface NodeLedgerOptions {
   readonly url: string;
   readonly events: Events;
   readonly timeoutMs?: number;
-  readonly onConflict?: (ours: FileFacts) => Promise<void>;
+  readonly onConflict?: (ours: FileFacts, settle: () => Promise<void>) => Promise<void>;
 }
 
 export interface NodeLedger {
@@ -32,7 +32,7 @@ export interface NodeLedger {
 }
 
 export async function openNodeLedger(options: NodeLedgerOptions): Promise<NodeLedger> {
-  const { folder, url, events, timeoutMs = 5000, onConflict = () => Promise.resolve() } = options;
+  const { folder, url, events, timeoutMs = 5000, onConflict = (_ours, settle) => settle() } = options;
   await mkdir(folder, { recursive: true });
   const common = { clock: systemClock, events };
   const database = new PostgresDatabase({

@@ -15,8 +15,11 @@ export interface CatchUpOptions {
   readonly events: Events;
   /** How long `write` waits. */
   readonly timeoutMs: number;
-  /** Told of what is written and was not waited for. */
-  readonly onLate: (write: LedgerWrite, outcome: WriteOutcome) => Promise<void>;
+  /**
+   * Told of what is written and was not waited for. Answers undefined when there is nothing to do; told again, perhaps by the next
+   * process, when what it does fails or does not come to its end.
+   */
+  readonly onLate: (write: LedgerWrite, outcome: WriteOutcome) => Promise<void> | undefined;
 }
 
 const maxTogether = 200;
@@ -119,7 +122,6 @@ export class CatchUp {
       queue.remove(batch);
       return batch.length;
     }
-    queue.remove(batch);
     const late: { readonly write: LedgerWrite; readonly outcome: WriteOutcome }[] = [];
     for (const [index, { number, write }] of batch.entries()) {
       const outcome = outcomes[index];
@@ -128,7 +130,14 @@ export class CatchUp {
       if (waiting === undefined) late.push({ write, outcome });
       else waiting(outcome);
     }
-    for (const { write, outcome } of late) await this.#options.onLate(write, outcome);
+    for (const { write, outcome } of late) {
+      const work = this.#options.onLate(write, outcome);
+      if (work === undefined) continue;
+      // What is written meanwhile waits behind this batch, so nobody waits for that, `onLate` itself least of all.
+      this.#isLate = true;
+      await work;
+    }
+    queue.remove(batch);
     return batch.length;
   }
 

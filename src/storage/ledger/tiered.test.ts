@@ -17,6 +17,7 @@ import { type RecordedEvents, recordEvents } from "../../../test/support/recorde
 import { factsOf, ledgerSuite } from "../../../test/suites/ledger.ts";
 import { hashGoMod } from "../../protocol/zip/index.ts";
 import { systemClock } from "../../core/clock.ts";
+import { SluiceError } from "../../core/errors.ts";
 import type { FileFacts } from "../../core/ports.ts";
 import { openSqliteLedger } from "./sqlite.ts";
 
@@ -206,10 +207,20 @@ describe.skipIf(lacksPostgres())("with a PostgreSQL server", () => {
 
     it("gives way afterwards to one that was first with another content", async () => {
       const conflicts: FileFacts[] = [];
-      const onConflict = (ours: FileFacts) => Promise.resolve(void conflicts.push(ours));
+      const onConflict = async (ours: FileFacts, settle: () => Promise<void>) => {
+        conflicts.push(ours);
+        if (conflicts.length === 1) throw new SluiceError("storage_failed", "the disk does not answer");
+        await settle();
+      };
       const one = await openNode("one");
       await server.kill();
       const other = await openNode("other", { onConflict });
+      await other.ledger.addUnverified({
+        key: "a",
+        h1: otherFacts("a").h1 ?? hashGoMod(Buffer.of()),
+        reason: "why",
+        since: 1,
+      });
       await other.ledger.addFacts(otherFacts("a"));
       await other.ledger.addFacts(otherFacts("b"));
       await other.database.close();
@@ -219,10 +230,16 @@ describe.skipIf(lacksPostgres())("with a PostgreSQL server", () => {
       await other.ledger.close();
       const again = await openNode("other", { onConflict });
       await vi.waitFor(() => expect(again.queue.length().writes).toBe(0), { timeout: 20_000 });
-      await vi.waitFor(() => expect(conflicts).toEqual([otherFacts("a")]));
-      expect(events.of("ledger_conflict")).toMatchObject([{ key: "a", source: "other" }]);
+      // Again, as the first time it failed.
+      expect(conflicts).toEqual([otherFacts("a"), otherFacts("a")]);
+      expect(events.of("ledger_conflict")).toMatchObject(conflicts.map(() => ({ key: "a", source: "other" })));
       expect(await one.ledger.facts("a")).toEqual(factsOf("a"));
       expect(await one.ledger.facts("b")).toEqual(otherFacts("b"));
+      await server.kill();
+      // It knows by itself what the file must be.
+      expect(await again.ledger.facts("a")).toEqual(factsOf("a"));
+      expect(await again.ledger.unverified("a")).toBeUndefined();
+      await server.startAgain();
     });
 
     it("waits once for one that hangs, and then for nothing", async () => {

@@ -24,9 +24,9 @@ export interface TieredLedgerOptions {
   readonly timeoutMs: number;
   /**
    * Another node turned out to have been first with another content, after ours was answered as kept: the file with this h1 is to
-   * be taken out of the store.
+   * be taken out of the store, and `settle` puts the facts that stand into the place of ours. When it fails it is called again.
    */
-  readonly onConflict: (ours: FileFacts) => Promise<void>;
+  readonly onConflict: (ours: FileFacts, settle: () => Promise<void>) => Promise<void>;
 }
 
 const seedTogether = 500;
@@ -226,18 +226,25 @@ export class TieredLedger implements Ledger {
   /** Answers what stands, for a file that is just being kept: whoever keeps it sets it aside when that is another one. */
   async #settle(ours: FileFacts, standing: FileFacts): Promise<FileFacts> {
     if (standing.sha256 !== ours.sha256 && !isConflict(ours, standing)) return ours;
-    const { local } = this.#options;
     if (isConflict(ours, standing)) this.#tellConflict(ours, standing);
-    if (isSame(ours, standing)) return ours;
+    return isSame(ours, standing) ? ours : this.#replace(ours, standing);
+  }
+
+  async #replace(ours: FileFacts, standing: FileFacts): Promise<FileFacts> {
+    const { local } = this.#options;
     await local.removeFacts(ours.key, ours.sha256);
     return local.addFacts(standing);
   }
 
-  async #settleLate(write: LedgerWrite, { standing }: WriteOutcome): Promise<void> {
-    if (write.kind !== "addFacts" || standing === undefined) return;
-    if (!isConflict(write.facts, standing)) return;
-    this.#tellConflict(write.facts, standing);
-    await this.#options.onConflict(write.facts);
+  #settleLate(write: LedgerWrite, { standing }: WriteOutcome): Promise<void> | undefined {
+    if (write.kind !== "addFacts" || standing === undefined) return undefined;
+    const { facts: ours } = write;
+    if (!isConflict(ours, standing)) return undefined;
+    this.#tellConflict(ours, standing);
+    return this.#options.onConflict(ours, async () => {
+      await this.removeUnverified(ours.key, ours.h1);
+      await this.#replace(ours, standing);
+    });
   }
 
   #tellConflict(ours: FileFacts, standing: FileFacts): void {
