@@ -68,6 +68,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   const prepared = bucket && prepareBucket(bucket.store, clock);
   const { ledger: local, isNew } = await openLedger(options);
   const opened = Promise.withResolvers<GiveWay>();
+  opened.promise.catch(() => undefined);
   const giveWay: GiveWay = async (ours, settle) => (await opened.promise)(ours, settle);
   const shared = options.shareLedger?.(local, giveWay).catch(async (error: unknown) => {
     await Promise.all([local.close(), disk.close(), bucket?.store.close()]);
@@ -75,7 +76,19 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   });
   const ledger = (await shared) ?? local;
   const tier =
-    bucket && prepared && (await openTier(bucket, { dataDir, disk, reserve, prepared, ledger, clock, events }));
+    bucket &&
+    prepared &&
+    (await openTier(bucket, {
+      dataDir,
+      disk,
+      reserve,
+      prepared,
+      ledger,
+      clock,
+      events,
+      // Else the ledger, which is closed then, waits for a store that never comes.
+      onFailed: opened.reject,
+    }));
   const closing = new AbortController();
   const store = createModuleStore({
     ...options,
@@ -98,7 +111,12 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
   });
   await reserve.start();
   const concedeListeners = new Set<(key: BlobKey) => void>();
-  const conceded = (key: BlobKey): void => concedeListeners.forEach((listener) => listener(key));
+  // The first ones may be conceded before somebody listens.
+  const untold = new Set<BlobKey>();
+  const conceded = (key: BlobKey): void => {
+    if (concedeListeners.size === 0) untold.add(key);
+    for (const listener of concedeListeners) listener(key);
+  };
   tier?.start(async (key, take) => {
     await store.concede(key, take);
     conceded(key);
@@ -127,6 +145,8 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
     onScarce: (listener: (missingBytes: number) => void) => reserve.onScarce(listener),
     onConceded: (listener: (key: BlobKey) => void) => {
       concedeListeners.add(listener);
+      for (const key of untold) listener(key);
+      untold.clear();
       return () => void concedeListeners.delete(listener);
     },
   });
@@ -134,11 +154,15 @@ export async function openDataFolder(options: DataFolderOptions): Promise<Opened
 
 async function openTier(
   { store, id, maxDiskBytes }: NonNullable<DataFolderOptions["bucket"]>,
-  options: Omit<BucketTierOptions, "bucket" | "bucketId" | "maxBytes">,
+  {
+    onFailed,
+    ...options
+  }: Omit<BucketTierOptions, "bucket" | "bucketId" | "maxBytes"> & { readonly onFailed: (error: unknown) => void },
 ): Promise<BucketTier> {
   try {
     return await openBucketTier({ ...options, bucket: store, bucketId: id, maxBytes: maxDiskBytes });
   } catch (error) {
+    onFailed(error);
     await options.ledger.close();
     await options.disk.close();
     throw error;

@@ -275,6 +275,36 @@ describe.each([modKey, zipKey])("another node's file that was first: %s", (key) 
     expect(await readAll(kept)).toEqual(variantOf(key, 1));
   });
 
+  it("stays where it stands, when ours was taken out before", async () => {
+    await subject.ledger.removeFacts(key);
+    await subject.blobs.delete(key);
+    await subject.blobs.create(key, { bytes: variantOf(key, 1) });
+    await giveWay(h1Of(key, contentOf(key)));
+    expect(await readAll(await readStored(key))).toEqual(variantOf(key, 1));
+    expect(subject.events.of("file_corrupt")).toEqual([]);
+  });
+
+  it("takes the place of ours on the disk, of which nothing is known", async () => {
+    await subject.ledger.removeFacts(key);
+    await giveWay(h1Of(key, contentOf(key)));
+    expect(await subject.store.read(requestFor(key))).toBeUndefined();
+    expect(await subject.blobs.stat(key)).toBeUndefined();
+  });
+
+  it("does not fail who reads while it cannot be recorded", async () => {
+    const asked = Promise.withResolvers<void>();
+    const given = giveWay(h1Of(key, contentOf(key)), async () => {
+      await asked.promise;
+      throw new SluiceError("storage_failed", "the disk does not answer");
+    });
+    const reading = subject.store.read(requestFor(key));
+    asked.resolve();
+    await expect(given).rejects.toMatchObject({ code: "storage_failed" });
+    await reading;
+    await giveWay(h1Of(key, contentOf(key)));
+    expect(await subject.store.read(requestFor(key))).toBeUndefined();
+  });
+
   it("is left alone when it stands already", async () => {
     await giveWay(h1Of(key, variantOf(key, 1)));
     expect(await readAll(await readStored(key))).toEqual(contentOf(key));

@@ -144,8 +144,8 @@ export class FileStore {
   }
 
   /**
-   * Another node was first with another content of this file: ours, of this h1, is set aside if it still stands, and `settle` records
-   * what the file must be. Nobody reads or keeps it meanwhile, as ours would be fetched again as if nothing were known.
+   * Another node was first with another content of this file: `settle` records what the file must be, and ours is set aside if it is
+   * known to stand, by its h1. Nobody reads or keeps it meanwhile, as ours would be fetched again as if nothing were known.
    */
   giveWay(
     request: FileRequest,
@@ -154,22 +154,24 @@ export class FileStore {
     const key = blobKey(request);
     return this.#withoutReaders(key, async () => {
       const standing = await this.#options.facts.find(key);
-      if (standing === undefined || standing.h1 === h1) {
-        await settle();
-        await this.#setAside(key, undefined, reason);
-      }
+      if (standing === undefined || standing.h1 === h1) await settle();
+      // Of what stands there otherwise, which may be theirs, the next reader finds out whether it is as recorded.
+      if (standing?.h1 === h1) await this.#setAside(key, undefined, reason);
       this.#options.hot.delete(key);
     });
   }
 
   async #withoutReaders(key: BlobKey, work: () => Promise<void>): Promise<void> {
-    const turn = async (): Promise<undefined> => {
-      await work();
-    };
     await this.#turns.take(key, async () => {
+      const done = Promise.withResolvers<void>();
+      // Whoever reads meanwhile finds nothing, also when it fails.
+      const turn = (): Promise<undefined> =>
+        work()
+          .then(done.resolve, done.reject)
+          .then(() => undefined);
       // In the turn of a read, as one that is under way would record ours again.
       while (this.#reads.has(key)) await this.#reads.run(key, turn).catch(() => undefined);
-      await this.#reads.run(key, turn);
+      await Promise.all([done.promise, this.#reads.run(key, turn)]);
     });
   }
 

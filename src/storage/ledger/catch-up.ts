@@ -31,7 +31,7 @@ const retryMs = 1000;
  */
 export class CatchUp {
   readonly #options: CatchUpOptions;
-  readonly #waiting = new Map<number, (outcome: WriteOutcome) => void>();
+  readonly #waiting = new Map<number, (outcome: WriteOutcome | undefined) => void>();
   readonly #closing = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #isRunning = false;
@@ -51,7 +51,7 @@ export class CatchUp {
     let outcome: WriteOutcome | undefined;
     const written = Promise.withResolvers<void>();
     this.#waiting.set(number, (answer) => {
-      outcome = answer;
+      outcome ??= answer;
       written.resolve();
     });
     this.begin();
@@ -89,7 +89,10 @@ export class CatchUp {
     let written = 0;
     while (!signal.aborted && database.isUp) {
       try {
-        if (this.#options.queue.next(1).length === 0) break;
+        if (this.#options.queue.next(1).length === 0) {
+          this.#isLate = false;
+          break;
+        }
         written += await this.#writeSome(maxTogether);
         this.#isLate = false;
       } catch (error) {
@@ -131,10 +134,15 @@ export class CatchUp {
       else waiting(outcome);
     }
     for (const { write, outcome } of late) {
-      const work = this.#options.onLate(write, outcome);
-      if (work === undefined) continue;
-      // What is written meanwhile waits behind this batch, so nobody waits for that, `onLate` itself least of all.
+      const wasLate = this.#isLate;
+      // What is written meanwhile comes behind this batch, so nobody waits for that, `onLate` itself least of all.
       this.#isLate = true;
+      const work = this.#options.onLate(write, outcome);
+      if (work === undefined) {
+        this.#isLate = wasLate;
+        continue;
+      }
+      for (const release of this.#waiting.values()) release(undefined);
       await work;
     }
     queue.remove(batch);

@@ -236,10 +236,13 @@ describe.skipIf(lacksPostgres())("with a PostgreSQL server", () => {
       expect(await one.ledger.facts("a")).toEqual(factsOf("a"));
       expect(await one.ledger.facts("b")).toEqual(otherFacts("b"));
       await server.kill();
-      // It knows by itself what the file must be.
-      expect(await again.ledger.facts("a")).toEqual(factsOf("a"));
-      expect(await again.ledger.unverified("a")).toBeUndefined();
-      await server.startAgain();
+      try {
+        // It knows by itself what the file must be.
+        expect(await again.ledger.facts("a")).toEqual(factsOf("a"));
+        expect(await again.ledger.unverified("a")).toBeUndefined();
+      } finally {
+        await server.startAgain();
+      }
     });
 
     it("waits once for one that hangs, and then for nothing", async () => {

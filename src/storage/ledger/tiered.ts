@@ -232,7 +232,9 @@ export class TieredLedger implements Ledger {
 
   async #replace(ours: FileFacts, standing: FileFacts): Promise<FileFacts> {
     const { local } = this.#options;
-    await local.removeFacts(ours.key, ours.sha256);
+    // The same module may be packed in another way by now.
+    const known = await local.facts(ours.key);
+    if (known?.h1 === ours.h1) await local.removeFacts(ours.key, known?.sha256);
     return local.addFacts(standing);
   }
 
@@ -242,8 +244,8 @@ export class TieredLedger implements Ledger {
     if (!isConflict(ours, standing)) return undefined;
     this.#tellConflict(ours, standing);
     return this.#options.onConflict(ours, async () => {
-      await this.removeUnverified(ours.key, ours.h1);
       await this.#replace(ours, standing);
+      await this.removeUnverified(ours.key, ours.h1);
     });
   }
 
