@@ -1,9 +1,8 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { HotAnswers } from "../../src/server/hot-answers.ts";
 import { createRequestIds } from "../../src/server/request-id.ts";
+import { serveHttp } from "../support/loopback.ts";
 import { ask } from "../support/raw-http.ts";
 
 const key = "example.com/leaf/@v/v1.0.0.zip";
@@ -13,13 +12,9 @@ async function serve() {
   const nextRequestId = createRequestIds();
   const options = { clock: systemClock, nextRequestId, keepAliveTimeoutMs: 5000, touch: () => undefined };
   const hot = new HotAnswers({ maxBytes: 1 << 20, ...options });
-  const server = createServer((request, response) => {
+  const { port } = await serveHttp((request, response) => {
     if (!hot.tryAnswer(request, response)) response.writeHead(404).end();
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of a server that listens on TCP
-  const { port } = server.address() as AddressInfo;
   const add = (askedAt: number): void =>
     hot.add(`/${key}`, {
       key,
